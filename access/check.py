@@ -1,0 +1,97 @@
+"""May this card open this door now? Decide, record, answer: in that order."""
+
+import datetime as dt
+import logging
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils import timezone
+
+from access.decision import Decision, Reason, decide
+from policies.ids import uuid7
+from policies.models import Card, Device
+from policies.moments import to_milliseconds, utc_text
+from realtime import streams
+
+logger = logging.getLogger(__name__)
+
+# Bytes of UTF-8. Doors parse the reply into 512 bytes and stay shut when it does not fit.
+MAX_NAME_BYTES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A recorded decision, ready to be told."""
+
+    decision: Decision
+    card_uid: str
+    device_id: str
+    log_id: uuid.UUID
+
+    def as_reply(self) -> dict[str, Any]:
+        """The door's reply; its members are counted, so add none."""
+        reply: dict[str, Any] = {
+            "granted": self.decision.granted,
+            "reason": str(self.decision.reason),
+            "card_uid": self.card_uid,
+            "device_id": self.device_id,
+        }
+        credential = self.decision.credential
+        if self.decision.granted and credential:
+            until = credential.valid_until
+            reply["user_name"] = cut(credential.holder, MAX_NAME_BYTES)
+            reply["expires_at"] = until and utc_text(until)
+        return reply | {"access_log_id": str(self.log_id)}
+
+
+def check_access(
+    door: Device, card_uid: str, event_id: uuid.UUID | None = None, *, started: float | None = None
+) -> Answer:
+    """Decide a scan and record it.
+
+    No record, no answer: if publishing fails the exception travels, and a door that hears
+    anything but a grant stays shut. `started` is `time.perf_counter()` when the request came.
+    """
+    begun = time.perf_counter() if started is None else started
+    at = to_milliseconds(timezone.now())
+    decision = decide(Card.objects.find_credential(card_uid), door.door.state(), at)
+    answer = Answer(
+        decision, card_uid, door.device_id, log_id(door.device_id, event_id, decision, at)
+    )
+    streams.publish("access", [_entry(door, answer, at, begun)])
+    if decision.reason is Reason.CARD_BLOCKED:
+        logger.warning("blocked card %s presented at %s", card_uid, door.device_id)
+    return answer
+
+
+def log_id(
+    device_id: str, event_id: uuid.UUID | None, decision: Decision, at: dt.datetime
+) -> uuid.UUID:
+    """A repeat of an event with the same decision is the same row; without an event, a new one."""
+    if event_id is None:
+        return uuid7(at)
+    claim = f"{device_id}/{event_id}/{str(decision.granted).lower()}/{decision.reason}"
+    return uuid.uuid5(uuid.NAMESPACE_URL, claim)
+
+
+def cut(text: str, most_bytes: int) -> str:
+    """The text within so many bytes of UTF-8, cut between characters."""
+    return text.encode()[:most_bytes].decode(errors="ignore")
+
+
+def _entry(door: Device, answer: Answer, at: dt.datetime, begun: float) -> streams.Entry:
+    credential = answer.decision.credential
+    return {
+        "id": str(answer.log_id),
+        "timestamp": utc_text(at),
+        "device_id": door.device_id,
+        "device_name": door.name,
+        "card_uid": answer.card_uid,
+        "user_name": credential.holder if credential else "",
+        "granted": answer.decision.granted,
+        "reason": str(answer.decision.reason),
+        "rule": answer.decision.rule,
+        "latency_ms": round((time.perf_counter() - begun) * 1000, 2),
+    }

@@ -1,0 +1,88 @@
+"""The two kinds of API view: what a device may ask and what a person may ask."""
+
+from typing import Any, ClassVar
+
+from rest_framework import status
+from rest_framework.exceptions import APIException, ParseError, PermissionDenied, Throttled
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from policies import throttling
+from policies.authentication import DeviceCertificate
+from policies.fields import StrictSerializer
+from policies.models import Device
+
+WITH_BODY = ("POST", "PUT", "PATCH")
+
+
+class Conflict(APIException):
+    """409: it exists already."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_detail = "It exists already."
+
+
+class LimitedView(APIView):
+    """A view whose every answer carries the rate-limit headers once we know who asks."""
+
+    throttle_scope: ClassVar[str] = ""
+    verdict: throttling.Verdict | None = None
+
+    def perform_authentication(self, request: Request) -> None:
+        """Also counts the request: refused ones count, and their answers say so too."""
+        super().perform_authentication(request)
+        if self.throttle_scope and request.user is not None:
+            self.verdict = throttling.take(self.throttle_scope, str(request.user.pk))
+
+    def check_throttles(self, request: Request) -> None:
+        if self.verdict and not self.verdict.allowed:
+            raise Throttled(detail="Too many requests. Retry-After says when to come back.")
+        if request.method in WITH_BODY and request.META.get("CONTENT_LENGTH") in ("0", "", None):
+            raise ParseError("The body is empty; send a JSON object.")
+
+    def finalize_response(
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
+        final = super().finalize_response(request, response, *args, **kwargs)
+        for name, value in (self.verdict.headers() if self.verdict else {}).items():
+            final[name] = value
+        return final
+
+    def query(self, serializer: type[StrictSerializer]) -> dict[str, Any]:
+        """The query string, validated like fields."""
+        fields = serializer(data=self.request.query_params.dict())
+        fields.is_valid(raise_exception=True)
+        return fields.validated_data
+
+    def body(self, serializer: type[StrictSerializer]) -> dict[str, Any]:
+        """The body, validated."""
+        fields = serializer(data=self.request.data)
+        fields.is_valid(raise_exception=True)
+        return fields.validated_data
+
+
+class IsDevice(BasePermission):
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return isinstance(request.user, Device)
+
+
+class IsDoor(BasePermission):
+    message = "Only a door may ask this."
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return isinstance(request.user, Device) and request.user.kind == Device.Kind.DOOR
+
+
+class DeviceView(LimitedView):
+    """What a device asks over mutual TLS."""
+
+    authentication_classes = (DeviceCertificate,)
+    permission_classes: Any = (IsDevice,)
+
+    @staticmethod
+    def refuse_other_identity(device: Device, claimed: str | None) -> None:
+        """A body may name the device again, but only the one of the certificate."""
+        if claimed is not None and claimed != device.device_id:
+            raise PermissionDenied("device_id is not the certificate's device.")

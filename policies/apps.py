@@ -1,0 +1,15 @@
+from django.apps import AppConfig
+
+
+class PoliciesConfig(AppConfig):
+    """Who and what is trusted."""
+
+    name = "policies"
+    verbose_name = "people, cards and devices"
+
+    def ready(self) -> None:
+        from django.db.models.signals import post_migrate
+
+        from policies.roles import grant_permissions
+
+        post_migrate.connect(grant_permissions, dispatch_uid="policies.grant_permissions")

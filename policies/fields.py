@@ -1,0 +1,143 @@
+"""Strict fields: REST framework's take `true` for a number, `"1_0"` for ten and 5 for a text."""
+
+import datetime as dt
+import math
+import re
+import uuid
+from typing import Any
+
+from rest_framework import serializers
+
+from policies import moments, uid
+
+INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """A body or a query: `null` is the same as absent, except for `keeps_null` fields."""
+
+    keeps_null: frozenset[str] = frozenset()
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, dict):
+            raise serializers.ValidationError("Must be an object.")
+        return super().to_internal_value(
+            {name: v for name, v in data.items() if v is not None or name in self.keeps_null}
+        )
+
+
+class Text(serializers.CharField):
+    """A string, without NUL and without half surrogates (no database takes those)."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class Number(serializers.Field[float, Any, float, Any]):
+    """A finite JSON number: not `true`, not `"21.5"`, not `1e999`."""
+
+    default_error_messages = {"invalid": "Must be a finite number."}
+
+    def to_internal_value(self, data: Any) -> float:
+        if isinstance(data, bool) or not isinstance(data, int | float):
+            self.fail("invalid")
+        try:
+            number = float(data)
+        except OverflowError:
+            self.fail("invalid")
+        if not math.isfinite(number):
+            self.fail("invalid")
+        return number
+
+    def to_representation(self, value: float) -> float:
+        return value
+
+
+class Whole(serializers.IntegerField):
+    """A JSON integer: not `true`, not `1.0`, not `"1"`."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, bool) or not isinstance(data, int):
+            self.fail("invalid")
+        return data
+
+
+class Flag(serializers.BooleanField):
+    """`true` or `false`, nothing that looks like it."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+class Uuid(serializers.UUIDField):
+    """A UUID as text; REST framework's also takes integers."""
+
+    def to_internal_value(self, data: Any) -> uuid.UUID:
+        if not isinstance(data, str) or not data.isascii():
+            self.fail("invalid", value=data)
+        return super().to_internal_value(data)
+
+
+class Moment(serializers.Field[dt.datetime, Any, str, Any]):
+    """A time: ISO 8601 with an offset in; UTC, milliseconds and `Z` out."""
+
+    default_error_messages = {
+        "invalid": "Must be an ISO 8601 time with an offset, such as 2026-11-23T07:37:01Z."
+    }
+
+    def to_internal_value(self, data: Any) -> dt.datetime:
+        try:
+            return self.parse(data)
+        except (ValueError, TypeError, AttributeError):
+            self.fail("invalid")
+
+    def parse(self, text: str) -> dt.datetime:
+        return moments.parse_moment(text)
+
+    def to_representation(self, value: dt.datetime) -> str:
+        return moments.utc_text(value)
+
+
+class CardUid(serializers.Field[str, Any, str, Any]):
+    """A card UID in any way of writing it in, canonical out."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            raise serializers.ValidationError("Must be a text.")
+        try:
+            return uid.canonical(data)
+        except ValueError as error:
+            raise serializers.ValidationError(str(error)) from None
+
+    def to_representation(self, value: str) -> str:
+        return value
+
+
+class QueryMoment(Moment):
+    """A time in a query string, where `+` arrives as a space."""
+
+    def parse(self, text: str) -> dt.datetime:
+        return moments.parse_query_moment(text)
+
+
+class QueryWhole(serializers.IntegerField):
+    """An integer in a query string, in ASCII digits."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not INTEGER.fullmatch(str(data)):
+            self.fail("invalid")
+        return int(data)
+
+
+class QueryFlag(serializers.BooleanField):
+    """`true` or `false` in a query string."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        text = str(data).lower()
+        if text not in ("true", "false", "1", "0"):
+            self.fail("invalid", input=data)
+        return text in ("true", "1")

@@ -1,0 +1,350 @@
+"""Who and what is trusted: people, their cards, devices, their certificates, rules."""
+
+import datetime as dt
+import unicodedata
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import ProhibitNullCharactersValidator, RegexValidator
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from policies import uid
+from policies.rules import Credential, DoorState, RuleScope
+from policies.rules import CardStatus as Status
+
+DEVICE_ID = RegexValidator(
+    r"\A[A-Za-z0-9._-]{1,50}\Z", "A device id is 1 to 50 of the characters A-Z a-z 0-9 . _ -"
+)
+NO_NUL = ProhibitNullCharactersValidator()
+
+
+def folded(name: str) -> str:
+    """A name as it is compared: `ANNA Müller ` and `anna müller` are one person."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name.strip()).casefold())
+
+
+class PeopleGroup(models.Model):
+    """People who share rules: family, cleaners, tenants."""
+
+    name = models.CharField(max_length=100, unique=True, validators=[NO_NUL])
+
+    objects: models.Manager["PeopleGroup"] = models.Manager()
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PersonManager(models.Manager["Person"]):
+    def named(self, name: str) -> "Person":
+        """The person of that name (case does not matter), made if new."""
+        person, _ = self.get_or_create(folded_name=folded(name), defaults={"name": name})
+        return person
+
+
+class Person(models.Model):
+    """Somebody who was given cards. Not a user: users sign in to the console."""
+
+    name = models.CharField(
+        max_length=200,
+        validators=[NO_NUL],
+        help_text="As it shall stand in the log and on the door. One person a name.",
+    )
+    # SQLite folds ASCII only, so the comparison form is a column of its own.
+    folded_name = models.CharField(max_length=400, unique=True, editable=False)
+    active = models.BooleanField(default=True, help_text="Off: all cards of this person rest.")
+    valid_from = models.DateTimeField(null=True, blank=True)
+    valid_until = models.DateTimeField(null=True, blank=True)
+    groups = models.ManyToManyField(PeopleGroup, blank=True, related_name="people")
+    added_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = PersonManager()
+
+    class Meta:
+        ordering = ("name",)
+        verbose_name_plural = "people"
+        constraints = (
+            models.CheckConstraint(
+                name="policies_person_is_valid_forwards",
+                condition=Q(valid_from=None)
+                | Q(valid_until=None)
+                | Q(valid_from__lt=F("valid_until")),
+                violation_error_message="“Valid from” must lie before “valid until”.",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        self.name = unicodedata.normalize("NFC", self.name.strip())
+        if Person.objects.filter(folded_name=folded(self.name)).exclude(pk=self.pk).exists():
+            raise ValidationError({"name": "There is a person of this name already."})
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.name = unicodedata.normalize("NFC", self.name.strip())
+        self.folded_name = folded(self.name)
+        super().save(*args, **kwargs)
+
+
+class CardQuerySet(models.QuerySet["Card"]):
+    def find_credential(self, card_uid: str) -> Credential | None:
+        """What the rules say about a card, or None when nobody was given it."""
+        card = self.select_related("person").filter(uid=card_uid).first()
+        if card is None:
+            return None
+        rules = Rule.objects.for_person(card.person_id)
+        return Credential(
+            uid=card.uid,
+            holder=card.person.name,
+            status=Status(card.status),
+            holder_active=card.person.active,
+            valid_from=_latest(card.valid_from, card.person.valid_from),
+            valid_until=_earliest(card.valid_until, card.person.valid_until),
+            rules=tuple(rule.scope() for rule in rules),
+        )
+
+
+class CardManager(models.Manager["Card"].from_queryset(CardQuerySet)):  # type: ignore[misc]  # a class made at run time
+    pass
+
+
+class Card(models.Model):
+    """A physical token. Its UID is an identifier that can be cloned, not a secret."""
+
+    uid = models.CharField(
+        "UID",
+        primary_key=True,
+        max_length=29,
+        help_text="4 to 10 bytes of hex as the reader shows them, such as 04:A3:2B:F2:1C:80.",
+    )
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="cards")
+    label = models.CharField(
+        max_length=100, blank=True, validators=[NO_NUL], help_text="Such as “blue fob”."
+    )
+    status = models.CharField(
+        max_length=8,
+        default=Status.ACTIVE,
+        choices=[
+            (Status.ACTIVE, "active"),
+            (Status.INACTIVE, "inactive"),
+            (Status.BLOCKED, "blocked (lost or stolen)"),
+        ],
+    )
+    valid_from = models.DateTimeField(null=True, blank=True)
+    valid_until = models.DateTimeField("expires", null=True, blank=True)
+    added_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = CardManager()
+
+    class Meta:
+        ordering = ("person__name", "uid")
+        constraints = (
+            models.CheckConstraint(
+                name="policies_card_status_is_known", condition=Q(status__in=list(Status))
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.uid} ({self.label})" if self.label else self.uid
+
+    def clean(self) -> None:
+        try:
+            self.uid = uid.canonical(self.uid)
+        except ValueError as error:
+            raise ValidationError({"uid": str(error)}) from None
+
+    def revoke(self) -> None:
+        """End the card's rights; the next check is refused. It stays on record."""
+        self.status = Status.INACTIVE
+        self.save(update_fields=["status"])
+
+
+class Device(models.Model):
+    """Anything with a client certificate: a door or a sensor."""
+
+    class Kind(models.TextChoices):
+        DOOR = "door"
+        SENSOR = "sensor"
+
+    # REST framework asks this of whoever a request belongs to.
+    is_authenticated = True
+
+    device_id = models.CharField(primary_key=True, max_length=50, validators=[DEVICE_ID])
+    kind = models.CharField(max_length=6, choices=Kind.choices)
+    name = models.CharField(
+        max_length=100, blank=True, validators=[NO_NUL], help_text="Such as “front door”."
+    )
+    enabled = models.BooleanField(default=True, help_text="Off: the device is refused.")
+    firmware_version = models.CharField(max_length=50, blank=True)
+    added_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects: models.Manager["Device"] = models.Manager()
+
+    class Meta:
+        ordering = ("device_id",)
+        constraints = (
+            models.CheckConstraint(
+                name="policies_device_kind_is_known", condition=Q(kind__in=["door", "sensor"])
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name or self.device_id
+
+
+class Door(models.Model):
+    """What a device of kind door has beside its identity."""
+
+    device = models.OneToOneField(
+        Device, primary_key=True, on_delete=models.CASCADE, related_name="door"
+    )
+    unlock_seconds = models.PositiveSmallIntegerField(default=5)
+    switched_on = models.BooleanField(
+        default=True, help_text="Off: the door answers every card with “door disabled”."
+    )
+
+    objects: models.Manager["Door"] = models.Manager()
+
+    class Meta:
+        ordering = ("device",)
+
+    def __str__(self) -> str:
+        return str(self.device)
+
+    def state(self) -> DoorState:
+        return DoorState(device_id=self.device_id, switched_on=self.switched_on)
+
+
+class Zone(models.Model):
+    """A set of doors and sensors: ground floor, garage."""
+
+    name = models.CharField(max_length=100, unique=True, validators=[NO_NUL])
+    devices = models.ManyToManyField(Device, blank=True, related_name="zones")
+
+    objects: models.Manager["Zone"] = models.Manager()
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class CertificateQuerySet(models.QuerySet["Certificate"]):
+    def current(self, at: dt.datetime) -> "CertificateQuerySet":
+        """Those that are accepted at that moment."""
+        return self.filter(revoked_at=None, not_before__lte=at, not_after__gt=at)
+
+
+class Certificate(models.Model):
+    """A client certificate that our CA issued. Two may be valid at once, for rotation."""
+
+    fingerprint = models.CharField(
+        max_length=64, primary_key=True, help_text="SHA-256 of the DER bytes, lower-case hex."
+    )
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="certificates")
+    serial = models.CharField(max_length=40)
+    not_before = models.DateTimeField("valid from")
+    not_after = models.DateTimeField("valid until")
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    objects = CertificateQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("device", "-not_before")
+
+    def __str__(self) -> str:
+        return f"{self.device_id}, until {self.not_after:%Y-%m-%d}"
+
+
+class RuleQuerySet(models.QuerySet["Rule"]):
+    def for_person(self, person_id: int) -> "RuleQuerySet":
+        """The rules that let this person pass, with their doors."""
+        return (
+            self.filter(Q(group=None) | Q(group__people=person_id))
+            .distinct()
+            .select_related("zone")
+            .prefetch_related("doors", "zone__devices")
+        )
+
+
+class Rule(models.Model):
+    """Lets a group of people through doors. What no rule allows is refused."""
+
+    name = models.CharField(max_length=100, unique=True, validators=[NO_NUL])
+    group = models.ForeignKey(
+        PeopleGroup,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="rules",
+        help_text="Empty: everyone.",
+    )
+    every_door = models.BooleanField(default=False)
+    doors = models.ManyToManyField(Door, blank=True, related_name="rules")
+    zone = models.ForeignKey(
+        Zone, null=True, blank=True, on_delete=models.CASCADE, related_name="rules"
+    )
+
+    objects = RuleQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def scope(self) -> RuleScope:
+        """The doors this rule opens, as a value."""
+        if self.every_door:
+            return RuleScope(self.name, doors=None)
+        named = {door.pk for door in self.doors.all()}
+        in_zone = {device.pk for device in self.zone.devices.all()} if self.zone else set()
+        return RuleScope(self.name, doors=frozenset(named | in_zone))
+
+
+class Presence(models.Model):
+    """When a device was last heard. Apart from Device: it changes every second."""
+
+    device = models.OneToOneField(
+        Device, primary_key=True, on_delete=models.CASCADE, related_name="presence"
+    )
+    last_seen = models.DateTimeField()
+
+    objects: models.Manager["Presence"] = models.Manager()
+
+    def __str__(self) -> str:
+        return f"{self.device_id} at {self.last_seen:%Y-%m-%d %H:%M:%S}"
+
+
+class TokenFamily(models.Model):
+    """One sign-in by API: the chain of refresh tokens that came of one password."""
+
+    id = models.UUIDField(primary_key=True)
+    user = models.ForeignKey("auth.User", on_delete=models.CASCADE, related_name="token_families")
+    # The one refresh token that is still good. Presenting an older one ends the family.
+    current_token = models.UUIDField()
+    password_digest = models.CharField(max_length=128)
+    expires_at = models.DateTimeField(db_index=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    objects: models.Manager["TokenFamily"] = models.Manager()
+
+    class Meta:
+        verbose_name_plural = "token families"
+
+    def __str__(self) -> str:
+        return f"{self.user}, until {self.expires_at:%Y-%m-%d}"
+
+
+def _latest(*moments: dt.datetime | None) -> dt.datetime | None:
+    return max((moment for moment in moments if moment), default=None)
+
+
+def _earliest(*moments: dt.datetime | None) -> dt.datetime | None:
+    return min((moment for moment in moments if moment), default=None)

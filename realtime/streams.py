@@ -1,0 +1,33 @@
+"""Publish entries to the sink of their kind. Plain dicts in, nothing known of features.
+
+`access` and `sensors` each register one sink. Embedded, the sink runs inside the publisher's
+transaction: when `publish` returns, the entries are on the disk.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.db import DatabaseError, transaction
+
+Entry = dict[str, Any]
+Sink = Callable[[Sequence[Entry]], None]
+
+_sinks: dict[str, Sink] = {}
+
+
+class NotRecorded(Exception):
+    """No store took the entries: whoever asked must be told 503."""
+
+
+def sink(kind: str, store: Sink) -> None:
+    """Register the one function that stores the entries of a kind."""
+    _sinks[kind] = store
+
+
+def publish(kind: str, entries: Sequence[Entry]) -> None:
+    """Make entries durable; NotRecorded when that failed."""
+    try:
+        with transaction.atomic(durable=True):
+            _sinks[kind](entries)
+    except DatabaseError as error:
+        raise NotRecorded(f"{len(entries)} {kind} entries were not recorded: {error}") from error

@@ -1,0 +1,225 @@
+"""Settings, read strictly from the environment and `.env`; `.env.example` is their manual.
+
+Without any of them this is the embedded house: one process, SQLite in `DATA_DIR`.
+A value that cannot be right is an error here, at start, not a surprise at night.
+"""
+
+import datetime as dt
+import zoneinfo
+from pathlib import Path
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from policies.pki import host_names
+from smarthome.first_start import kept_secret, machine_time_zone
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+env.read_env(BASE_DIR / ".env", overwrite=False)
+
+
+def boolean(name: str, *, default: bool) -> bool:
+    """`1 0 true false yes no on off`; anything else is a typing mistake and is refused."""
+    text = env.str(name, "").strip().lower()
+    if text in ("1", "true", "yes", "on"):
+        return True
+    if text in ("0", "false", "no", "off"):
+        return False
+    if not text:
+        return default
+    raise ImproperlyConfigured(f"{name} is {text!r}; write 1 or 0")
+
+
+def listed(name: str, default: list[str]) -> list[str]:
+    """A comma separated setting as a list, blanks dropped."""
+    return [part.strip() for part in env.str(name, "").split(",") if part.strip()] or default
+
+
+VERSION = "0.1.0"
+DEBUG = boolean("DEBUG", default=False)
+DATA_DIR = Path(env.str("DATA_DIR", "") or BASE_DIR / "var").resolve()
+SECRET_KEY = env.str("SECRET_KEY", "") or kept_secret(DATA_DIR)
+
+TIME_ZONE = env.str("TIME_ZONE", "") or machine_time_zone()
+if TIME_ZONE not in zoneinfo.available_timezones():
+    raise ImproperlyConfigured(
+        f"TIME_ZONE is {TIME_ZONE!r}; write the building's IANA name, such as Europe/Berlin"
+    )
+USE_TZ = True
+LANGUAGE_CODE = "en-gb"
+
+ALLOWED_HOSTS = listed("ALLOWED_HOSTS", host_names())
+ALLOWED_ORIGINS = listed("ALLOWED_ORIGINS", [])
+CORS_ALLOWED_ORIGINS = ALLOWED_ORIGINS
+CORS_URLS_REGEX = r"^/api/"
+CORS_EXPOSE_HEADERS = [
+    "Retry-After",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+]
+
+DATABASE_URL = env.str("DATABASE_URL", "")
+REDIS_URL = env.str("REDIS_URL", "")
+if REDIS_URL and not DATABASE_URL:
+    raise ImproperlyConfigured(
+        "REDIS_URL needs DATABASE_URL: several processes cannot share one SQLite file well"
+    )
+if REDIS_URL:
+    raise ImproperlyConfigured("REDIS_URL is set, but this version has no Redis transport yet")
+EMBEDDED = not REDIS_URL
+
+SQLITE: dict[str, Any] = {
+    "ENGINE": "django.db.backends.sqlite3",
+    "NAME": DATA_DIR / "house.sqlite3",
+    # The threads of `serve` live as long as the process, and so do their connections.
+    "CONN_MAX_AGE": None,
+    "OPTIONS": {
+        # FULL: a commit that was answered survives a power cut, not only a crash.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+        # Take the write lock at BEGIN: upgrading a read lock fails at once instead of waiting.
+        "transaction_mode": "IMMEDIATE",
+        # Seconds. A door gives up after 5.
+        "timeout": 4,
+    },
+}
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": env.db_url("DATABASE_URL") | {"CONN_MAX_AGE": None} if DATABASE_URL else SQLITE
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "smarthome.apps.SmarthomeConfig",
+    "realtime.apps.RealtimeConfig",
+    "access.apps.AccessConfig",
+    "sensors.apps.SensorsConfig",
+    "policies.apps.PoliciesConfig",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "corsheaders",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+]
+MIDDLEWARE = [
+    "smarthome.faces.FaceMiddleware",
+    "smarthome.errors.ErrorShapeMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "smarthome.headers.ContentSecurityPolicyMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "smarthome.urls"
+WSGI_APPLICATION = "smarthome.wsgi.application"
+ASGI_APPLICATION = "smarthome.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+ACCESS_TOKEN_AGE = dt.timedelta(minutes=5)
+REFRESH_TOKEN_AGE = dt.timedelta(days=30)
+
+# Behind nginx everything is HTTPS; an embedded house on plain HTTP could not keep Secure cookies.
+SESSION_COOKIE_SECURE = not EMBEDDED
+CSRF_COOKIE_SECURE = not EMBEDDED
+SESSION_COOKIE_SAMESITE = "Lax"
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SILENCED_SYSTEM_CHECKS = (
+    # The embedded people face is plain HTTP on loopback: no HSTS, no redirect, no Secure cookies.
+    ["security.W004", "security.W008", "security.W012", "security.W016"] if EMBEDDED else []
+)
+
+# Bytes. `serve` and nginx refuse more by Content-Length; this is the wall behind them.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
+MAX_CHECK_BYTES = 2 * 1024
+MAX_API_BYTES = 256 * 1024
+MAX_BODY_BYTES = DATA_UPLOAD_MAX_MEMORY_SIZE
+
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "smarthome" / "static"]
+# No collectstatic step: the files are served from where they lie.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "policies.authentication.BearerToken",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["policies.roles.IsOwner"],
+    "DEFAULT_PARSER_CLASSES": ["smarthome.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "smarthome.parsers.AlwaysJSON",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "smarthome.errors.answer",
+    "UNAUTHENTICATED_USER": None,
+}
+RATE_LIMITS = {
+    "check": env.str("RATE_LIMIT_CHECK", "10/s"),
+    "ingest": env.str("RATE_LIMIT_INGEST", "10/s"),
+    "policies": env.str("RATE_LIMIT_POLICIES", "60/min"),
+    "readings": env.str("RATE_LIMIT_READINGS", "30/min"),
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Smart home",
+    "DESCRIPTION": "Doors, sensors and the people who may pass.",
+    "VERSION": VERSION,
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+LOG_LEVEL = env.str("LOG_LEVEL", "INFO").upper()
+if LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
+    raise ImproperlyConfigured(f"LOG_LEVEL is {LOG_LEVEL!r}; write DEBUG, INFO, WARNING or ERROR")
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "smarthome.logs.JsonFormatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        "django": {"handlers": ["stderr"], "level": LOG_LEVEL, "propagate": False},
+        # A refused request is the client's concern, and its answer says why.
+        "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"level": "ERROR"},
+        "daphne": {"level": "WARNING"},
+    },
+}
