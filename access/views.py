@@ -19,7 +19,7 @@ from access.serializers import (
     LogRowSerializer,
     ScanSerializer,
 )
-from policies.api import DeviceView, IsDoor, LimitedView
+from policies.api import DeviceRequest, DeviceView, IsDoor, LimitedView
 from policies.roles import IsViewer, Role, role_of
 from policies.uid import is_uid
 
@@ -32,13 +32,11 @@ class AccessCheckView(DeviceView):
     throttle_scope = "check"
 
     @extend_schema(request=ScanSerializer, responses=AnswerSerializer)
-    def post(self, request: Request) -> Response:
+    def post(self, request: DeviceRequest) -> Response:
         started = time.perf_counter()
         scan = self.body(ScanSerializer)
         self.refuse_other_identity(request.user, scan.get("device_id"))
-        answer = check_access(
-            request.user, scan["card_uid"], scan.get("event_id"), started=started
-        )
+        answer = check_access(request.user, scan["card_uid"], scan.get("event_id"), started=started)
         return Response(answer.as_reply())
 
 

@@ -52,15 +52,18 @@ class LimitedView(APIView):
 
     def query(self, serializer: type[StrictSerializer]) -> dict[str, Any]:
         """The query string, validated like fields."""
-        fields = serializer(data=self.request.query_params.dict())
-        fields.is_valid(raise_exception=True)
-        return fields.validated_data
+        return _validated(serializer, self.request.query_params.dict())
 
     def body(self, serializer: type[StrictSerializer]) -> dict[str, Any]:
         """The body, validated."""
-        fields = serializer(data=self.request.data)
-        fields.is_valid(raise_exception=True)
-        return fields.validated_data
+        return _validated(serializer, self.request.data)
+
+
+def _validated(serializer: type[StrictSerializer], data: Any) -> dict[str, Any]:
+    fields = serializer(data=data)
+    fields.is_valid(raise_exception=True)
+    values: dict[str, Any] = fields.validated_data
+    return values
 
 
 class IsDevice(BasePermission):
@@ -73,6 +76,12 @@ class IsDoor(BasePermission):
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         return isinstance(request.user, Device) and request.user.kind == Device.Kind.DOOR
+
+
+class DeviceRequest(Request):
+    """A request whose user is the device that the certificate names."""
+
+    user: Device  # type: ignore[assignment]  # REST framework's stubs know only users
 
 
 class DeviceView(LimitedView):

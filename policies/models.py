@@ -11,8 +11,8 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from policies import uid
-from policies.rules import Credential, DoorState, RuleScope
 from policies.rules import CardStatus as Status
+from policies.rules import Credential, DoorState, RuleScope
 
 DEVICE_ID = RegexValidator(
     r"\A[A-Za-z0-9._-]{1,50}\Z", "A device id is 1 to 50 of the characters A-Z a-z 0-9 . _ -"

@@ -112,7 +112,7 @@ def grant_permissions(**kwargs: Any) -> None:
 
 
 def _permissions(table: dict[str, tuple[str, ...]]) -> list[Permission]:
-    found = []
+    found: list[Permission] = []
     for label, verbs in table.items():
         app, model = label.split(".")
         codenames = [f"{verb}_{model}" for verb in verbs]

@@ -105,4 +105,4 @@ buckets = Buckets()
 def take(scope: str, who: str) -> Verdict | None:
     """One request of `who` in a scope; None when the scope has no limit."""
     rate = rate_of(scope)
-    return rate and buckets.take(f"{scope}:{who}", rate, time.time())
+    return buckets.take(f"{scope}:{who}", rate, time.time()) if rate else None

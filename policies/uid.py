@@ -2,7 +2,9 @@
 
 import re
 
-HEX_BYTES = re.compile(r"[0-9A-F]{2}(?:([:\- ]?)[0-9A-F]{2})(?:\1[0-9A-F]{2}){2,8}", re.IGNORECASE | re.ASCII)
+HEX_BYTES = re.compile(
+    r"[0-9A-F]{2}(?:([:\- ]?)[0-9A-F]{2})(?:\1[0-9A-F]{2}){2,8}", re.IGNORECASE | re.ASCII
+)
 SEPARATORS = str.maketrans("", "", ":- ")
 
 

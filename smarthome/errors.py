@@ -48,7 +48,9 @@ def envelope(
 ) -> dict[str, Any]:
     """`{"error": {"code", "message", "details"}}` for an HTTP status."""
     text = message or MESSAGES.get(status, "The request failed.")
-    return {"error": {"code": CODES.get(status, "ERROR"), "message": text, "details": details or {}}}
+    return {
+        "error": {"code": CODES.get(status, "ERROR"), "message": text, "details": details or {}}
+    }
 
 
 def envelope_bytes(status: int, message: str = "") -> bytes:

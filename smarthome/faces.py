@@ -19,5 +19,5 @@ class FaceMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.META.get(FACE_KEY) == DEVICE:
-            request.urlconf = "smarthome.device_urls"  # type: ignore[attr-defined]  # Django reads it
+            request.urlconf = "smarthome.device_urls"
         return self.get_response(request)

@@ -169,7 +169,6 @@ MAX_API_BYTES = 256 * 1024
 MAX_BODY_BYTES = DATA_UPLOAD_MAX_MEMORY_SIZE
 
 STATIC_URL = "/static/"
-STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "smarthome" / "static"]
 # No collectstatic step: the files are served from where they lie.
 WHITENOISE_USE_FINDERS = True

@@ -1,0 +1,142 @@
+"""The cast: a door, a sensor, people of each role, an outsider, and clients for them."""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.http import HttpResponse
+from django.test import Client
+from django.utils import timezone
+
+from policies import throttling
+from policies.authentication import CERTIFICATE_KEY, fingerprint
+from policies.models import Card, Certificate, Device, Door, Person
+
+ANNA_UID = "04:A3:2B:F2:1C:80"
+PASSWORD = "correct horse battery"
+
+
+class JsonClient(Client):
+    """Django's client, speaking JSON and keeping what every request carries."""
+
+    def send(self, method: str, path: str, body: Any = None, **extra: Any) -> HttpResponse:
+        """A request with a JSON body; bytes and strings go out as they are."""
+        if body is None:
+            return self.generic(method, path, **extra)
+        extra.setdefault("content_type", "application/json")
+        data = (
+            body if isinstance(body, bytes | str) else self._encode_json(body, "application/json")
+        )
+        return self.generic(method, path, data, **extra)
+
+
+def certify(device: Device, der: bytes) -> Certificate:
+    """Put a certificate of a device on record, valid today."""
+    now = timezone.now()
+    return Certificate.objects.create(
+        fingerprint=fingerprint(der),
+        device=device,
+        serial="1",
+        not_before=now - dt.timedelta(days=1),
+        not_after=now + dt.timedelta(days=1),
+    )
+
+
+@pytest.fixture(autouse=True)
+def _full_buckets() -> None:
+    throttling.buckets.clear()
+
+
+@pytest.fixture
+def door(db: None) -> Device:
+    device = Device.objects.create(device_id="front-door", kind="door", name="front door")
+    Door.objects.create(device=device)
+    certify(device, b"door certificate")
+    return device
+
+
+@pytest.fixture
+def sensor(db: None) -> Device:
+    device = Device.objects.create(device_id="kitchen", kind="sensor", name="kitchen")
+    certify(device, b"sensor certificate")
+    return device
+
+
+@pytest.fixture
+def anna(db: None) -> Person:
+    return Person.objects.create(name="Anna")
+
+
+@pytest.fixture
+def annas_card(anna: Person) -> Card:
+    return Card.objects.create(uid=ANNA_UID, person=anna)
+
+
+def device_client(der: bytes) -> JsonClient:
+    """A client on the device face whose TLS connection showed this certificate."""
+    return JsonClient(**{"smarthome.face": "device", CERTIFICATE_KEY: der})
+
+
+@pytest.fixture
+def door_client(door: Device) -> JsonClient:
+    return device_client(b"door certificate")
+
+
+@pytest.fixture
+def sensor_client(sensor: Device) -> JsonClient:
+    return device_client(b"sensor certificate")
+
+
+@pytest.fixture
+def user_of_role(db: None) -> Callable[[str], User]:
+    def make(role: str) -> User:
+        user = User.objects.create_user(f"the-{role}", password=PASSWORD)
+        if role != "outsider":
+            user.groups.add(Group.objects.get(name=role))
+        return user
+
+    return make
+
+
+@pytest.fixture
+def client_of_role(user_of_role: Callable[[str], User]) -> Callable[[str], JsonClient]:
+    """A signed-in client of viewer, operator, manager, owner, or outsider (no role at all)."""
+
+    def make(role: str) -> JsonClient:
+        client = JsonClient()
+        client.force_login(user_of_role(role))
+        return client
+
+    return make
+
+
+@pytest.fixture
+def viewer(client_of_role: Callable[[str], JsonClient]) -> JsonClient:
+    return client_of_role("viewer")
+
+
+@pytest.fixture
+def operator(client_of_role: Callable[[str], JsonClient]) -> JsonClient:
+    return client_of_role("operator")
+
+
+@pytest.fixture
+def manager(client_of_role: Callable[[str], JsonClient]) -> JsonClient:
+    return client_of_role("manager")
+
+
+@pytest.fixture
+def owner(client_of_role: Callable[[str], JsonClient]) -> JsonClient:
+    return client_of_role("owner")
+
+
+@pytest.fixture
+def outsider(client_of_role: Callable[[str], JsonClient]) -> JsonClient:
+    return client_of_role("outsider")
+
+
+@pytest.fixture
+def nobody() -> JsonClient:
+    return JsonClient()

@@ -3,13 +3,13 @@
 import django.core.validators
 import django.db.models.deletion
 import django.utils.timezone
-import policies.rules
 from django.conf import settings
 from django.db import migrations, models
 
+import policies.rules
+
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -18,174 +18,379 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Card',
+            name="Card",
             fields=[
-                ('uid', models.CharField(help_text='4 to 10 bytes of hex as the reader shows them, such as 04:A3:2B:F2:1C:80.', max_length=29, primary_key=True, serialize=False, verbose_name='UID')),
-                ('label', models.CharField(blank=True, help_text='Such as “blue fob”.', max_length=100, validators=[django.core.validators.ProhibitNullCharactersValidator()])),
-                ('status', models.CharField(choices=[(policies.rules.CardStatus['ACTIVE'], 'active'), (policies.rules.CardStatus['INACTIVE'], 'inactive'), (policies.rules.CardStatus['BLOCKED'], 'blocked (lost or stolen)')], default=policies.rules.CardStatus['ACTIVE'], max_length=8)),
-                ('valid_from', models.DateTimeField(blank=True, null=True)),
-                ('valid_until', models.DateTimeField(blank=True, null=True, verbose_name='expires')),
-                ('added_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "uid",
+                    models.CharField(
+                        help_text="4 to 10 bytes of hex as the reader shows them, such as 04:A3:2B:F2:1C:80.",
+                        max_length=29,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="UID",
+                    ),
+                ),
+                (
+                    "label",
+                    models.CharField(
+                        blank=True,
+                        help_text="Such as “blue fob”.",
+                        max_length=100,
+                        validators=[django.core.validators.ProhibitNullCharactersValidator()],
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            (policies.rules.CardStatus["ACTIVE"], "active"),
+                            (policies.rules.CardStatus["INACTIVE"], "inactive"),
+                            (policies.rules.CardStatus["BLOCKED"], "blocked (lost or stolen)"),
+                        ],
+                        default=policies.rules.CardStatus["ACTIVE"],
+                        max_length=8,
+                    ),
+                ),
+                ("valid_from", models.DateTimeField(blank=True, null=True)),
+                (
+                    "valid_until",
+                    models.DateTimeField(blank=True, null=True, verbose_name="expires"),
+                ),
+                (
+                    "added_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
             ],
             options={
-                'ordering': ('person__name', 'uid'),
+                "ordering": ("person__name", "uid"),
             },
         ),
         migrations.CreateModel(
-            name='Certificate',
+            name="Certificate",
             fields=[
-                ('fingerprint', models.CharField(help_text='SHA-256 of the DER bytes, lower-case hex.', max_length=64, primary_key=True, serialize=False)),
-                ('serial', models.CharField(max_length=40)),
-                ('not_before', models.DateTimeField(verbose_name='valid from')),
-                ('not_after', models.DateTimeField(verbose_name='valid until')),
-                ('revoked_at', models.DateTimeField(blank=True, null=True)),
+                (
+                    "fingerprint",
+                    models.CharField(
+                        help_text="SHA-256 of the DER bytes, lower-case hex.",
+                        max_length=64,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("serial", models.CharField(max_length=40)),
+                ("not_before", models.DateTimeField(verbose_name="valid from")),
+                ("not_after", models.DateTimeField(verbose_name="valid until")),
+                ("revoked_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'ordering': ('device', '-not_before'),
+                "ordering": ("device", "-not_before"),
             },
         ),
         migrations.CreateModel(
-            name='Device',
+            name="Device",
             fields=[
-                ('device_id', models.CharField(max_length=50, primary_key=True, serialize=False, validators=[django.core.validators.RegexValidator('\\A[A-Za-z0-9._-]{1,50}\\Z', 'A device id is 1 to 50 of the characters A-Z a-z 0-9 . _ -')])),
-                ('kind', models.CharField(choices=[('door', 'Door'), ('sensor', 'Sensor')], max_length=6)),
-                ('name', models.CharField(blank=True, help_text='Such as “front door”.', max_length=100, validators=[django.core.validators.ProhibitNullCharactersValidator()])),
-                ('enabled', models.BooleanField(default=True, help_text='Off: the device is refused.')),
-                ('firmware_version', models.CharField(blank=True, max_length=50)),
-                ('added_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "device_id",
+                    models.CharField(
+                        max_length=50,
+                        primary_key=True,
+                        serialize=False,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "\\A[A-Za-z0-9._-]{1,50}\\Z",
+                                "A device id is 1 to 50 of the characters A-Z a-z 0-9 . _ -",
+                            )
+                        ],
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("door", "Door"), ("sensor", "Sensor")], max_length=6
+                    ),
+                ),
+                (
+                    "name",
+                    models.CharField(
+                        blank=True,
+                        help_text="Such as “front door”.",
+                        max_length=100,
+                        validators=[django.core.validators.ProhibitNullCharactersValidator()],
+                    ),
+                ),
+                (
+                    "enabled",
+                    models.BooleanField(default=True, help_text="Off: the device is refused."),
+                ),
+                ("firmware_version", models.CharField(blank=True, max_length=50)),
+                (
+                    "added_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
             ],
             options={
-                'ordering': ('device_id',),
+                "ordering": ("device_id",),
             },
         ),
         migrations.CreateModel(
-            name='PeopleGroup',
+            name="PeopleGroup",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100, unique=True, validators=[django.core.validators.ProhibitNullCharactersValidator()])),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "name",
+                    models.CharField(
+                        max_length=100,
+                        unique=True,
+                        validators=[django.core.validators.ProhibitNullCharactersValidator()],
+                    ),
+                ),
             ],
             options={
-                'ordering': ('name',),
+                "ordering": ("name",),
             },
         ),
         migrations.CreateModel(
-            name='Person',
+            name="Person",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(help_text='As it shall stand in the log and on the door. One person a name.', max_length=200, validators=[django.core.validators.ProhibitNullCharactersValidator()])),
-                ('folded_name', models.CharField(editable=False, max_length=400, unique=True)),
-                ('active', models.BooleanField(default=True, help_text='Off: all cards of this person rest.')),
-                ('valid_from', models.DateTimeField(blank=True, null=True)),
-                ('valid_until', models.DateTimeField(blank=True, null=True)),
-                ('added_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "name",
+                    models.CharField(
+                        help_text="As it shall stand in the log and on the door. One person a name.",
+                        max_length=200,
+                        validators=[django.core.validators.ProhibitNullCharactersValidator()],
+                    ),
+                ),
+                ("folded_name", models.CharField(editable=False, max_length=400, unique=True)),
+                (
+                    "active",
+                    models.BooleanField(
+                        default=True, help_text="Off: all cards of this person rest."
+                    ),
+                ),
+                ("valid_from", models.DateTimeField(blank=True, null=True)),
+                ("valid_until", models.DateTimeField(blank=True, null=True)),
+                (
+                    "added_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
             ],
             options={
-                'verbose_name_plural': 'people',
-                'ordering': ('name',),
+                "verbose_name_plural": "people",
+                "ordering": ("name",),
             },
         ),
         migrations.CreateModel(
-            name='Rule',
+            name="Rule",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100, unique=True, validators=[django.core.validators.ProhibitNullCharactersValidator()])),
-                ('every_door', models.BooleanField(default=False)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "name",
+                    models.CharField(
+                        max_length=100,
+                        unique=True,
+                        validators=[django.core.validators.ProhibitNullCharactersValidator()],
+                    ),
+                ),
+                ("every_door", models.BooleanField(default=False)),
             ],
             options={
-                'ordering': ('name',),
+                "ordering": ("name",),
             },
         ),
         migrations.CreateModel(
-            name='TokenFamily',
+            name="TokenFamily",
             fields=[
-                ('id', models.UUIDField(primary_key=True, serialize=False)),
-                ('current_token', models.UUIDField()),
-                ('password_digest', models.CharField(max_length=128)),
-                ('expires_at', models.DateTimeField(db_index=True)),
-                ('revoked_at', models.DateTimeField(blank=True, null=True)),
+                ("id", models.UUIDField(primary_key=True, serialize=False)),
+                ("current_token", models.UUIDField()),
+                ("password_digest", models.CharField(max_length=128)),
+                ("expires_at", models.DateTimeField(db_index=True)),
+                ("revoked_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'verbose_name_plural': 'token families',
+                "verbose_name_plural": "token families",
             },
         ),
         migrations.CreateModel(
-            name='Zone',
+            name="Zone",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100, unique=True, validators=[django.core.validators.ProhibitNullCharactersValidator()])),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "name",
+                    models.CharField(
+                        max_length=100,
+                        unique=True,
+                        validators=[django.core.validators.ProhibitNullCharactersValidator()],
+                    ),
+                ),
             ],
             options={
-                'ordering': ('name',),
+                "ordering": ("name",),
             },
         ),
         migrations.CreateModel(
-            name='Door',
+            name="Door",
             fields=[
-                ('device', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='door', serialize=False, to='policies.device')),
-                ('unlock_seconds', models.PositiveSmallIntegerField(default=5)),
-                ('switched_on', models.BooleanField(default=True, help_text='Off: the door answers every card with “door disabled”.')),
+                (
+                    "device",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="door",
+                        serialize=False,
+                        to="policies.device",
+                    ),
+                ),
+                ("unlock_seconds", models.PositiveSmallIntegerField(default=5)),
+                (
+                    "switched_on",
+                    models.BooleanField(
+                        default=True,
+                        help_text="Off: the door answers every card with “door disabled”.",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('device',),
+                "ordering": ("device",),
             },
         ),
         migrations.CreateModel(
-            name='Presence',
+            name="Presence",
             fields=[
-                ('device', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='presence', serialize=False, to='policies.device')),
-                ('last_seen', models.DateTimeField()),
+                (
+                    "device",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="presence",
+                        serialize=False,
+                        to="policies.device",
+                    ),
+                ),
+                ("last_seen", models.DateTimeField()),
             ],
         ),
         migrations.AddConstraint(
-            model_name='device',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['door', 'sensor'])), name='policies_device_kind_is_known'),
+            model_name="device",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("kind__in", ["door", "sensor"])),
+                name="policies_device_kind_is_known",
+            ),
         ),
         migrations.AddField(
-            model_name='certificate',
-            name='device',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='certificates', to='policies.device'),
+            model_name="certificate",
+            name="device",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="certificates",
+                to="policies.device",
+            ),
         ),
         migrations.AddField(
-            model_name='person',
-            name='groups',
-            field=models.ManyToManyField(blank=True, related_name='people', to='policies.peoplegroup'),
+            model_name="person",
+            name="groups",
+            field=models.ManyToManyField(
+                blank=True, related_name="people", to="policies.peoplegroup"
+            ),
         ),
         migrations.AddField(
-            model_name='card',
-            name='person',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='cards', to='policies.person'),
+            model_name="card",
+            name="person",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="cards",
+                to="policies.person",
+            ),
         ),
         migrations.AddField(
-            model_name='rule',
-            name='group',
-            field=models.ForeignKey(blank=True, help_text='Empty: everyone.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='rules', to='policies.peoplegroup'),
+            model_name="rule",
+            name="group",
+            field=models.ForeignKey(
+                blank=True,
+                help_text="Empty: everyone.",
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="rules",
+                to="policies.peoplegroup",
+            ),
         ),
         migrations.AddField(
-            model_name='tokenfamily',
-            name='user',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='token_families', to=settings.AUTH_USER_MODEL),
+            model_name="tokenfamily",
+            name="user",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="token_families",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='zone',
-            name='devices',
-            field=models.ManyToManyField(blank=True, related_name='zones', to='policies.device'),
+            model_name="zone",
+            name="devices",
+            field=models.ManyToManyField(blank=True, related_name="zones", to="policies.device"),
         ),
         migrations.AddField(
-            model_name='rule',
-            name='zone',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='rules', to='policies.zone'),
+            model_name="rule",
+            name="zone",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="rules",
+                to="policies.zone",
+            ),
         ),
         migrations.AddField(
-            model_name='rule',
-            name='doors',
-            field=models.ManyToManyField(blank=True, related_name='rules', to='policies.door'),
+            model_name="rule",
+            name="doors",
+            field=models.ManyToManyField(blank=True, related_name="rules", to="policies.door"),
         ),
         migrations.AddConstraint(
-            model_name='person',
-            constraint=models.CheckConstraint(condition=models.Q(('valid_from', None), ('valid_until', None), ('valid_from__lt', models.F('valid_until')), _connector='OR'), name='policies_person_is_valid_forwards', violation_error_message='“Valid from” must lie before “valid until”.'),
+            model_name="person",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("valid_from", None),
+                    ("valid_until", None),
+                    ("valid_from__lt", models.F("valid_until")),
+                    _connector="OR",
+                ),
+                name="policies_person_is_valid_forwards",
+                violation_error_message="“Valid from” must lie before “valid until”.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='card',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', [policies.rules.CardStatus['ACTIVE'], policies.rules.CardStatus['INACTIVE'], policies.rules.CardStatus['BLOCKED']])), name='policies_card_status_is_known'),
+            model_name="card",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "status__in",
+                        [
+                            policies.rules.CardStatus["ACTIVE"],
+                            policies.rules.CardStatus["INACTIVE"],
+                            policies.rules.CardStatus["BLOCKED"],
+                        ],
+                    )
+                ),
+                name="policies_card_status_is_known",
+            ),
         ),
     ]
