@@ -52,9 +52,9 @@ class LogQuerySerializer(StrictSerializer):
     search = Text(required=False, max_length=200, allow_blank=True)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if "start_time" in attrs and "end_time" in attrs:
-            if attrs["start_time"] > attrs["end_time"]:
-                raise serializers.ValidationError({"end_time": ["Must not lie before start_time."]})
+        start, end = attrs.get("start_time"), attrs.get("end_time")
+        if start and end and start > end:
+            raise serializers.ValidationError({"end_time": ["Must not lie before start_time."]})
         return attrs
 
 

@@ -80,15 +80,15 @@ class Person(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    def clean(self) -> None:
-        self.name = unicodedata.normalize("NFC", self.name.strip())
-        if Person.objects.filter(folded_name=folded(self.name)).exclude(pk=self.pk).exists():
-            raise ValidationError({"name": "There is a person of this name already."})
-
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.name = unicodedata.normalize("NFC", self.name.strip())
         self.folded_name = folded(self.name)
         super().save(*args, **kwargs)
+
+    def clean(self) -> None:
+        self.name = unicodedata.normalize("NFC", self.name.strip())
+        if Person.objects.filter(folded_name=folded(self.name)).exclude(pk=self.pk).exists():
+            raise ValidationError({"name": "There is a person of this name already."})
 
 
 class CardQuerySet(models.QuerySet["Card"]):

@@ -29,7 +29,11 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a bucket said. `remaining` counts what the burst still holds; `reset` is epoch seconds."""
+    """What a bucket said.
+
+    `remaining` counts what the burst still holds, `reset` is the epoch second at which it is full
+    again, `retry_after` is in seconds.
+    """
 
     allowed: bool
     limit: int
