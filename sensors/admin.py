@@ -1,0 +1,99 @@
+"""Readings in the console: evidence, to be read only."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.paginator import Paginator
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import HttpRequest
+from django.utils.functional import cached_property
+
+from policies.models import Device
+from sensors.models import FLAG_WORDS, UNITS, SensorReading
+
+MOST_COUNTED = 10_000
+
+
+class NearPaginator(Paginator):  # type: ignore[type-arg]  # not generic at run time
+    """Pages through the first ten thousand rows: counting millions takes seconds."""
+
+    @cached_property
+    def count(self) -> int:
+        rows: Any = self.object_list
+        return int(rows[:MOST_COUNTED].count())
+
+
+class DeviceFilter(admin.SimpleListFilter):
+    """The devices on record: a list of all that ever sent would read the whole table."""
+
+    title = "device"
+    parameter_name = "device"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(device.device_id, str(device)) for device in Device.objects.all()]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[SensorReading]
+    ) -> QuerySet[SensorReading]:
+        return queryset.filter(device_id=self.value()) if self.value() else queryset
+
+
+@admin.register(SensorReading)
+class SensorReadingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # as above
+    list_display = ("time", "device", "temperatures", "humidities", "pressures", "remarks")
+    list_filter = (DeviceFilter, "time", "time_source")
+    list_per_page = 50
+    show_full_result_count = False
+    paginator = NearPaginator
+    fields = (
+        "device",
+        "time",
+        "temperatures",
+        "humidities",
+        "pressures",
+        "metrics",
+        "remarks",
+        "time_source",
+        "device_time",
+        "received_at",
+        "id",
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SensorReading]:
+        name = Device.objects.filter(device_id=OuterRef("device_id")).values("name")
+        rows: QuerySet[SensorReading] = super().get_queryset(request)
+        return rows.annotate(device_name=Subquery(name))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.display(ordering="device_id")
+    def device(self, reading: SensorReading) -> str:
+        return getattr(reading, "device_name", "") or reading.device_id
+
+    @admin.display(description="temperature")
+    def temperatures(self, reading: SensorReading) -> str | None:
+        return _with_unit(reading, "temperature")
+
+    @admin.display(description="humidity")
+    def humidities(self, reading: SensorReading) -> str | None:
+        return _with_unit(reading, "humidity")
+
+    @admin.display(description="pressure")
+    def pressures(self, reading: SensorReading) -> str | None:
+        return _with_unit(reading, "pressure")
+
+    @admin.display(description="remarks")
+    def remarks(self, reading: SensorReading) -> str:
+        return "; ".join(FLAG_WORDS.get(flag, flag) for flag in reading.flags)
+
+
+def _with_unit(reading: SensorReading, metric: str) -> str | None:
+    value = getattr(reading, metric)
+    return None if value is None else f"{value:.6g} {UNITS[metric]}"
