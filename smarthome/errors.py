@@ -75,6 +75,16 @@ def answer(error: Exception, context: Mapping[str, Any]) -> Response | None:
     return response
 
 
+def describe(error: Exception) -> dict[str, Any]:
+    """The envelope of an exception, for those who have no response: sockets."""
+    response = answer(error, {})
+    if response is None:
+        logger.error("answered 500", exc_info=error)
+        return envelope(500)
+    described: dict[str, Any] = response.data
+    return described
+
+
 def flat(detail: Any, path: str = "") -> dict[str, list[str]]:
     """Nested validation errors as one map of dotted field → list of messages."""
     if isinstance(detail, dict):
@@ -100,10 +110,10 @@ class ErrorShapeMiddleware:
             return response
         if response.headers.get("Content-Type", "").startswith("application/json"):
             return response
-        shaped = JsonResponse(envelope(response.status_code), status=response.status_code)
-        if "Allow" in response.headers:
-            shaped["Allow"] = response.headers["Allow"]
-        return shaped
+        response.content = envelope_bytes(response.status_code)
+        response.headers["Content-Type"] = "application/json"
+        response.headers["Content-Length"] = str(len(response.content))
+        return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """A database that is away is 503 on pages too, not a crash."""

@@ -41,6 +41,7 @@ VERSION = "0.1.0"
 DEBUG = boolean("DEBUG", default=False)
 DATA_DIR = Path(env.str("DATA_DIR", "") or BASE_DIR / "var").resolve()
 SECRET_KEY = env.str("SECRET_KEY", "") or kept_secret(DATA_DIR)
+ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", "")  # for the first owner; read only while there is none
 
 TIME_ZONE = env.str("TIME_ZONE", "") or machine_time_zone()
 if TIME_ZONE not in zoneinfo.available_timezones():
@@ -50,7 +51,10 @@ if TIME_ZONE not in zoneinfo.available_timezones():
 USE_TZ = True
 LANGUAGE_CODE = "en-gb"
 
-ALLOWED_HOSTS = listed("ALLOWED_HOSTS", host_names())
+# Django writes IPv6 addresses as URLs do.
+ALLOWED_HOSTS = listed(
+    "ALLOWED_HOSTS", [f"[{name}]" if ":" in name else name for name in host_names()]
+)
 ALLOWED_ORIGINS = listed("ALLOWED_ORIGINS", [])
 CORS_ALLOWED_ORIGINS = ALLOWED_ORIGINS
 CORS_URLS_REGEX = r"^/api/"
@@ -123,7 +127,6 @@ MIDDLEWARE = [
 ]
 ROOT_URLCONF = "smarthome.urls"
 WSGI_APPLICATION = "smarthome.wsgi.application"
-ASGI_APPLICATION = "smarthome.asgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -197,6 +200,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Smart home",
     "DESCRIPTION": "Doors, sensors and the people who may pass.",
     "VERSION": VERSION,
+    "OAS_VERSION": "3.1.1",  # 3.0 has no word for mutual TLS
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],

@@ -1,0 +1,275 @@
+"""The embedded house's server: Daphne with two listeners and mutual TLS of its own.
+
+The people face is plain HTTP (on loopback unless told otherwise), the device face ends TLS
+itself. What Daphne lacks is added by overriding: the client certificate in the scope, limits
+before the body is read, errors in our shape, idle connections that live as long as a door badges
+rarely.
+"""
+
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import daphne.server  # first of all: it installs the asyncio reactor
+from daphne.endpoints import build_endpoint_description_strings
+from daphne.http_protocol import HTTPFactory, WebRequest
+from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
+from django.conf import settings
+from django.core.handlers.wsgi import WSGIHandler
+from twisted.internet import reactor, task
+from twisted.internet.interfaces import IPushProducer
+from twisted.web import http
+from zope.interface import implementer
+
+from smarthome import faces
+from smarthome.care import EVERY, care
+from smarthome.errors import envelope_bytes
+from smarthome.sockets import Sockets
+from smarthome.threads import Receive, Scope, Send, ThreadedWsgi
+from smarthome.tls import DeviceTls, peer_certificate
+
+# Seconds. A door badges every few minutes and a new handshake costs an ESP32 one second.
+DEVICE_IDLE_SECONDS = 300
+PEOPLE_IDLE_SECONDS = 75
+# What a refused client may still send before it is cut off: it reads our answer only when it
+# has finished writing, and a connection closed under it would lose the answer.
+LINGER_BYTES = 1024 * 1024
+LINGER_SECONDS = 2
+MAX_FRAME_BYTES = 64 * 1024
+
+
+class Request(WebRequest):
+    """Daphne's request, with limits before the body and errors in our shape."""
+
+    refused = False
+    received = 0
+
+    def gotLength(self, length: int | None) -> None:  # noqa: N802  # Twisted's name
+        """The headers are complete: refuse a body that is too large before reading it."""
+        super().gotLength(length)
+        self.most = most_body_bytes(self.channel._path)
+        if length is not None and length > self.most:
+            self._refuse()
+
+    def handleContentChunk(self, data: bytes) -> None:  # noqa: N802  # Twisted's name
+        self.received += len(data)
+        if self.refused:
+            if self.received > LINGER_BYTES:
+                self.channel.loseConnection()
+            return
+        if self.received > self.most:  # chunked: its length is known only now
+            self._refuse()
+            return
+        super().handleContentChunk(data)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:  # noqa: N802
+        if self.refused:
+            self.channel.loseConnection()
+        else:
+            super().requestReceived(command, path, version)
+
+    def handle_reply(self, message: dict[str, Any]) -> None:
+        """Older ESP32 cores reuse a connection only if the response says so."""
+        if message["type"] == "http.response.start" and self.channel and self.channel.persistent:
+            self.setHeader(b"connection", b"keep-alive")
+        super().handle_reply(message)
+
+    def basic_error(self, status: int, status_text: bytes, body: str) -> None:
+        """Daphne's own errors are HTML; everything of ours is JSON."""
+        content = envelope_bytes(status)
+        headers = [
+            (b"Content-Type", b"application/json"),
+            (b"Content-Length", str(len(content)).encode()),
+        ]
+        self.handle_reply({"type": "http.response.start", "status": status, "headers": headers})
+        self.handle_reply({"type": "http.response.body", "body": content})
+
+    def _refuse(self) -> None:
+        self.refused = True
+        self.requestHeaders.removeHeader(b"Expect")  # or Twisted would still say 100 Continue
+        self.channel.transport.write(error_response(413))
+        reactor.callLater(LINGER_SECONDS, self.channel.loseConnection)
+
+
+class Channel(http.HTTPChannel):
+    """One HTTP/1.1 connection."""
+
+    requestFactory = Request  # noqa: N815  # Twisted's name
+
+    def _respondToBadRequestAndDisconnect(self) -> None:  # noqa: N802  # Twisted's name
+        """What Twisted cannot even parse; it would answer without a body."""
+        self.transport.write(error_response(400))
+        self.loseConnection()
+
+
+class Factory(HTTPFactory):
+    """Makes our channels; Daphne's factory would insist on its own request class."""
+
+    protocol = Channel
+
+    def buildProtocol(self, address: Any) -> Any:  # noqa: N802  # Twisted's name
+        return http.HTTPFactory.buildProtocol(self, address)
+
+
+class Socket(WebSocketProtocol):
+    """Daphne's WebSocket. Its limit on messages is for what comes in; a snapshot may be larger."""
+
+    maxMessagePayloadSize: int  # noqa: N815  # Autobahn's name
+
+    def sendMessage(self, payload: bytes, *args: Any, **kwargs: Any) -> Any:  # noqa: N802  # Autobahn's name
+        limit, self.maxMessagePayloadSize = self.maxMessagePayloadSize, 0
+        try:
+            return super().sendMessage(payload, *args, **kwargs)
+        finally:
+            self.maxMessagePayloadSize = limit
+
+
+class SocketFactory(WebSocketFactory):
+    """Makes our sockets, which say with a close code why they end instead of just dropping."""
+
+    protocol = Socket
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.setProtocolOptions(failByDrop=False)
+
+
+@implementer(IPushProducer)
+class Outlet:
+    """The sending side of a socket, as its transport reports it.
+
+    Daphne writes without looking; a viewer that does not read would fill our memory.
+    """
+
+    def __init__(self) -> None:
+        self.has_room = True
+        self.on_room: Callable[[], None] | None = None
+
+    def pauseProducing(self) -> None:  # noqa: N802  # Twisted's name
+        self.has_room = False
+
+    def resumeProducing(self) -> None:  # noqa: N802  # Twisted's name
+        self.has_room = True
+        if self.on_room:
+            self.on_room()
+
+    def stopProducing(self) -> None:  # noqa: N802  # Twisted's name
+        self.has_room = False
+
+
+class Server(daphne.server.Server):
+    """Both faces in one process."""
+
+    connections: dict[Any, dict[str, Any]]
+    failure: Exception | None = None
+
+    def __init__(
+        self,
+        people: tuple[str, int],
+        devices: tuple[str, int],
+        tls: DeviceTls,
+        up: Callable[[], None],
+    ) -> None:
+        self.devices, self.tls, self.up = devices, tls, up
+        self.house = House()
+        super().__init__(
+            self.house,
+            endpoints=build_endpoint_description_strings(host=people[0], port=people[1]),
+            ready_callable=self.ready,
+            server_name="",
+            websocket_max_message_size=MAX_FRAME_BYTES,
+            websocket_max_frame_size=MAX_FRAME_BYTES,
+            # Sessions and tokens end sockets here, not age.
+            websocket_timeout=-1,
+            verbosity=0,
+        )
+
+    def run(self) -> None:
+        """Serve until a signal. Raises what kept a listener from opening."""
+        # Server.run makes its factories by these names.
+        daphne.server.HTTPFactory = Factory
+        daphne.server.WebSocketFactory = SocketFactory
+        super().run()
+        if self.failure:
+            raise self.failure
+
+    def listen_error(self, failure: Any) -> None:
+        self.failure = failure.value
+        self.stop()
+
+    def ready(self) -> None:
+        """The people face listens: open the device face, then settle down."""
+        self.http_factory.timeOut = PEOPLE_IDLE_SECONDS
+        device_factory = Factory(self)
+        device_factory.timeOut = DEVICE_IDLE_SECONDS
+        host, port = self.devices
+        reactor.listenSSL(port, device_factory, self.tls, interface=host)
+        self.house.sockets.start(reactor._asyncioEventloop)
+        task.LoopingCall(self.house.care, self.tls).start(EVERY.total_seconds())
+        # What is alive now lives as long as the process. Without this, full collections were
+        # every answer that took longer than 80 ms.
+        gc.collect()
+        gc.freeze()
+        reactor.callWhenRunning(self.up)
+
+    def create_application(self, protocol: Any, scope: Scope) -> Any:
+        """Every scope says which face it came through and what certificate was shown."""
+        der = peer_certificate(protocol.transport)
+        scope["smarthome.face"] = faces.DEVICE if der else faces.PEOPLE
+        if der:
+            scope["smarthome.client_certificate"] = der
+        if scope["type"] == "websocket":
+            scope["smarthome.outlet"] = outlet = Outlet()
+            protocol.transport.unregisterProducer()  # the HTTP channel it was upgraded from
+            protocol.transport.registerProducer(outlet, True)
+        return super().create_application(protocol, scope)
+
+    def kill_all_applications(self) -> Any:
+        """Daphne's expects every connection to have a request under way."""
+        self.connections = {
+            protocol: details
+            for protocol, details in self.connections.items()
+            if "application_instance" in details
+        }
+        return super().kill_all_applications()
+
+
+class House:
+    """The ASGI application of `serve`: each face's HTTP on its own threads, and sockets."""
+
+    def __init__(self) -> None:
+        handler = WSGIHandler()
+        self.faces = {
+            faces.DEVICE: ThreadedWsgi(handler, "device", threads=1),
+            faces.PEOPLE: ThreadedWsgi(handler, "people", threads=2),
+        }
+        self.sockets = Sockets(self.faces[faces.DEVICE].executor)
+
+    def care(self, tls: DeviceTls) -> None:
+        """The hourly chores, off the event loop."""
+        self.faces[faces.PEOPLE].executor.submit(care, tls)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self.faces[scope["smarthome.face"]](scope, receive, send)
+        else:
+            await self.sockets(scope, receive, send)
+
+
+def most_body_bytes(path: bytes) -> int:
+    """How large a body may be: a door's question is small, an admin's upload is not."""
+    if path.partition(b"?")[0] == b"/api/access/check":
+        return settings.MAX_CHECK_BYTES
+    return settings.MAX_API_BYTES if path.startswith(b"/api/") else settings.MAX_BODY_BYTES
+
+
+def error_response(status: int) -> bytes:
+    """A whole HTTP response in our shape, for what never becomes a request."""
+    body = envelope_bytes(status)
+    head = (
+        f"HTTP/1.1 {status} {http.RESPONSES[status].decode()}\r\n"
+        "Content-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n"
+        "Connection: close\r\n\r\n"
+    )
+    return head.encode() + body
