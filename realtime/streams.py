@@ -1,9 +1,10 @@
 """Publish entries to the sink of their kind. Plain dicts in, nothing known of features.
 
-`access` and `sensors` each register one sink. Embedded, the sink runs inside the publisher's
+Each feature registers one sink a kind. Embedded, the sink runs inside the publisher's
 transaction: when `publish` returns, the entries are on the disk.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,9 @@ Entry = dict[str, Any]
 Sink = Callable[[Sequence[Entry]], None]
 
 _sinks: dict[str, Sink] = {}
+# SQLite has one writer anyway. Holding this until the commit's frames are shown keeps the order
+# in which viewers hear of commits the order of the commits.
+_one_at_a_time = threading.Lock()
 
 
 class NotRecorded(Exception):
@@ -27,7 +31,7 @@ def sink(kind: str, store: Sink) -> None:
 def publish(kind: str, entries: Sequence[Entry]) -> None:
     """Make entries durable; NotRecorded when that failed."""
     try:
-        with transaction.atomic(durable=True):
+        with _one_at_a_time, transaction.atomic(durable=True):
             _sinks[kind](entries)
     except DatabaseError as error:
         raise NotRecorded(f"{len(entries)} {kind} entries were not recorded: {error}") from error

@@ -1,0 +1,174 @@
+"""A viewer's socket: sign in, `hello`, `snapshot`, then live frames."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+from django.http.request import split_domain_port, validate_host
+from rest_framework.exceptions import ParseError, ValidationError
+
+from policies.roles import Role
+from policies.strict_json import Malformed, parse_object
+from realtime import feed
+from realtime.consumers import identity, snapshot
+from realtime.consumers.identity import NOT_ALLOWED, NOT_SIGNED_IN, Identity
+from realtime.consumers.threads import on_thread
+from realtime.hub import Encoded, Hub, Viewer, encode
+
+SIGN_IN_SECONDS = 5
+CHECK_SECONDS = 0.5  # that an identity still holds; the contract promises a second
+
+Describe = Callable[[Exception], dict[str, Any]]
+
+
+class ViewerConsumer(AsyncWebsocketConsumer):
+    """One viewer's socket."""
+
+    viewer: Viewer | None = None
+    deadline: asyncio.Task[None] | None = None
+
+    def __init__(self, hub: Hub, describe: Describe) -> None:
+        super().__init__()
+        self.hub, self.describe = hub, describe
+
+    async def connect(self) -> None:
+        await self.accept()
+        headers = dict(self.scope["headers"])
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        if "token" in parse_qs(self.scope["query_string"].decode(), keep_blank_values=True):
+            await self.close(NOT_SIGNED_IN)  # addresses end up in logs; tokens must not
+            return
+        if origin and not allowed_origin(origin, headers.get(b"host", b"").decode("latin-1")):
+            await self.close(NOT_ALLOWED)
+            return
+        self.deadline = asyncio.create_task(self._close_unless_signed_in())
+        # Without an Origin it is no browser, and a cookie proves nothing.
+        cookie = headers.get(b"cookie", b"").decode("latin-1") if origin else ""
+        found = await on_thread(self.scope, identity.by_cookie, cookie)
+        if found:
+            await self._sign_in(found)
+
+    async def disconnect(self, code: int) -> None:
+        if self.deadline:
+            self.deadline.cancel()
+        if self.viewer:
+            self.hub.viewers.discard(self.viewer)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        try:
+            await self._handle(_parsed(text_data))
+        except (ParseError, ValidationError) as error:
+            if self.viewer is None:
+                await self.close(NOT_SIGNED_IN)
+            else:
+                await self.send(encode({"type": "error", **self.describe(error)}))
+
+    async def _handle(self, frame: dict[str, Any]) -> None:
+        kind = frame.get("type")
+        if kind == "auth":
+            await self._authenticate(frame)
+        elif self.viewer is None:
+            await self.close(NOT_SIGNED_IN)
+        elif kind == "options":
+            self.viewer.batch = _flag(frame, "batch", self.viewer.batch)
+        elif kind == "resume":
+            await self._resume(self.viewer, frame)
+        else:
+            raise ValidationError({"type": ["Must be auth, options or resume."]})
+
+    async def _authenticate(self, frame: dict[str, Any]) -> None:
+        """The first `auth` signs in, a later one of the same user prolongs."""
+        batch = _flag(frame, "batch", self.viewer.batch if self.viewer else False)
+        token = frame.get("token")
+        found = await on_thread(
+            self.scope, identity.by_token, token if isinstance(token, str) else ""
+        )
+        if found is None:
+            await self.close(NOT_SIGNED_IN)
+        elif self.viewer is None:
+            await self._sign_in(found, batch=batch)
+        elif found.is_same_viewer(self.viewer.identity):
+            self.viewer.identity = found
+            self.viewer.batch = batch
+        else:
+            await self.close(NOT_ALLOWED)
+
+    async def _sign_in(self, found: Identity, *, batch: bool = False) -> None:
+        if found.role is None:
+            await self.close(NOT_ALLOWED)
+            return
+        outlet = self.scope.get("smarthome.outlet")
+        self.viewer = Viewer(self._send_text, self.close, outlet, found)
+        self.viewer.masked = found.role < Role.OPERATOR
+        self.viewer.batch = batch
+        self.hub.add(self.viewer)
+        where = await on_thread(self.scope, feed.position)
+        await self.send(encode({"type": "hello", "feed": where.feed_id, "seq": where.seq}))
+        await self._send_snapshot(self.viewer)
+
+    async def _send_snapshot(self, viewer: Viewer) -> None:
+        viewer.held = True
+        state = await on_thread(self.scope, snapshot.snapshot, with_uid=not viewer.masked)
+        await self.send(encode(state))
+        self.hub.release(viewer, after=state["seq"])
+
+    async def _resume(self, viewer: Viewer, frame: dict[str, Any]) -> None:
+        """Replay what was missed, or say what is lost and begin afresh."""
+        name, after = frame.get("feed"), frame.get("seq")
+        if not isinstance(name, str) or isinstance(after, bool) or not isinstance(after, int):
+            raise ValidationError({"resume": ["feed is a text and seq a number."]})
+        viewer.held = True
+        where = await on_thread(self.scope, feed.position)
+        if name != where.feed_id or not where.pruned_to <= after <= where.seq:
+            await self.send(encode({"type": "gap", "from": after, "to": where.seq}))
+            await self._send_snapshot(viewer)
+            return
+        missed = await on_thread(self.scope, snapshot.replay, after, where.seq)
+        if missed:
+            for text in Encoded(missed).for_viewer(viewer):
+                await self.send(text)
+        await self.send(encode({"type": "resumed", "seq": where.seq}))
+        self.hub.release(viewer, after=where.seq)
+
+    async def _send_text(self, text: str) -> None:
+        await self.send(text)
+
+    async def _close_unless_signed_in(self) -> None:
+        await asyncio.sleep(SIGN_IN_SECONDS)
+        if self.viewer is None:
+            await self.close(NOT_SIGNED_IN)
+
+
+def allowed_origin(origin: str, host: str) -> bool:
+    """The request's own origin, or one of ALLOWED_ORIGINS.
+
+    The Host must be one of ours: a name that an attacker points at us would be its own origin.
+    """
+    if origin in settings.ALLOWED_ORIGINS:
+        return True
+    domain, _ = split_domain_port(host)
+    scheme = "http" if settings.EMBEDDED else "https"
+    parts = urlsplit(origin)
+    own = (parts.scheme, parts.netloc.lower()) == (scheme, host.lower())
+    return own and validate_host(domain, settings.ALLOWED_HOSTS)
+
+
+def _parsed(text: str | None) -> dict[str, Any]:
+    if text is None:
+        raise ParseError("Send text frames.")
+    try:
+        return parse_object(text)
+    except Malformed as error:
+        raise ParseError(str(error)) from None
+
+
+def _flag(frame: dict[str, Any], name: str, default: bool) -> bool:
+    value = frame.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        raise ValidationError({name: ["Must be true or false."]})
+    return value

@@ -1,0 +1,193 @@
+"""Who watches in this process, and what each is sent.
+
+Lives on the event loop; the feed's frames arrive from other threads. A frame is encoded once and
+shared by all sockets. Viewers in batch mode get at most ten batches a second; what a slow viewer
+cannot take is held back for it alone, of readings only the newest per device.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from typing import Any, Protocol
+
+from realtime.feed import READING, Frame
+
+BATCH_SECONDS = 0.1
+# Events held for one slow viewer before it is given up (4408); readings are bounded by devices.
+MOST_HELD_EVENTS = 1000
+TOO_SLOW = 4408
+
+
+class Outlet(Protocol):
+    """The sending side of a socket: whether its buffer has room, and a call when it has again."""
+
+    has_room: bool
+    on_room: Callable[[], None] | None
+
+
+class Viewer:
+    """One watching socket."""
+
+    def __init__(
+        self,
+        send: Callable[[str], Awaitable[None]],
+        close: Callable[[int], Awaitable[None]],
+        outlet: Outlet | None,
+        identity: Hashable,
+    ) -> None:
+        self.send, self.close, self.outlet = send, close, outlet
+        self.identity = identity
+        self.masked = True  # sees no UIDs
+        self.batch = False
+        self.held = True  # while it is being brought up to date
+        self.seq = 0  # the newest number it was sent
+        self._events: list[Frame] = []
+        self._readings: dict[str, Frame] = {}
+
+    @property
+    def must_hold(self) -> bool:
+        """Whether frames wait: it is being brought up to date, or its socket is full."""
+        return (
+            self.held
+            or bool(self._events or self._readings)
+            or bool(self.outlet and not self.outlet.has_room)
+        )
+
+    def hold(self, frames: Sequence[Frame]) -> bool:
+        """Keep frames for later; False when it is too many."""
+        for one in frames:
+            if one["type"] == READING:
+                self._readings[one["device_id"]] = one
+            else:
+                self._events.append(one)
+        return len(self._events) <= MOST_HELD_EVENTS
+
+    def take_held(self) -> list[Frame]:
+        """What was held and is news to this viewer, in order."""
+        frames = [f for f in (*self._events, *self._readings.values()) if f["seq"] > self.seq]
+        self._events, self._readings = [], {}
+        return sorted(frames, key=lambda f: f["seq"])
+
+
+class Hub:
+    """The viewers of one process."""
+
+    def __init__(self) -> None:
+        self.viewers: set[Viewer] = set()
+        self._waiting: list[Frame] = []  # for the next batch
+        self._flush_at: asyncio.TimerHandle | None = None
+        self._last_flush = 0.0
+
+    def add(self, viewer: Viewer) -> None:
+        """Hold frames for a new viewer until it is released."""
+        self.viewers.add(viewer)
+        if viewer.outlet:
+            viewer.outlet.on_room = lambda: self.has_room(viewer)
+
+    def take(self, frames: Sequence[Frame]) -> None:
+        """Frames of the feed, on the event loop."""
+        encoded = Encoded(frames)
+        for viewer in [v for v in self.viewers if not v.batch]:
+            _offer(viewer, encoded)
+        self._waiting += frames
+        if self._flush_at is None:
+            loop = asyncio.get_running_loop()
+            wait = max(0.0, self._last_flush + BATCH_SECONDS - loop.time())
+            self._flush_at = loop.call_later(wait, self._flush)
+
+    def release(self, viewer: Viewer, after: int) -> None:
+        """The viewer is up to date to `after`: send what it was not sent meanwhile."""
+        viewer.held = False
+        viewer.seq = after
+        self._send_held(viewer)
+
+    def has_room(self, viewer: Viewer) -> None:
+        """A full socket has room again."""
+        if not viewer.held:
+            self._send_held(viewer)
+
+    @staticmethod
+    def _send_held(viewer: Viewer) -> None:
+        held = viewer.take_held()
+        if held:
+            _send(viewer, Encoded(held))
+
+    def _flush(self) -> None:
+        self._flush_at = None
+        self._last_flush = asyncio.get_running_loop().time()
+        encoded = Encoded(self._waiting)
+        self._waiting = []
+        for viewer in [v for v in self.viewers if v.batch]:
+            _offer(viewer, encoded)
+
+
+class Encoded:
+    """Frames as text, each made once for those who see UIDs and once for those who do not."""
+
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        self.frames = frames
+        self._texts: dict[bool, list[str]] = {}
+        self._batches: dict[bool, str] = {}
+
+    def texts(self, *, masked: bool) -> list[str]:
+        """One text a frame."""
+        if masked not in self._texts:
+            self._texts[masked] = [encode(mask(f) if masked else f) for f in self.frames]
+        return self._texts[masked]
+
+    def batch(self, *, masked: bool) -> str:
+        """All frames in one `batch` frame."""
+        if masked not in self._batches:
+            joined = ",".join(self.texts(masked=masked))
+            seq = self.frames[-1]["seq"]
+            self._batches[masked] = f'{{"type":"batch","seq":{seq},"frames":[{joined}]}}'
+        return self._batches[masked]
+
+    def for_viewer(self, viewer: Viewer) -> list[str]:
+        """As the viewer wants them."""
+        masked = viewer.masked
+        return [self.batch(masked=masked)] if viewer.batch else self.texts(masked=masked)
+
+
+def encode(value: Any) -> str:
+    """JSON as it goes over the wire."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def mask(one: Frame) -> Frame:
+    """The frame as somebody sees it who may not see UIDs."""
+    if one["type"] != "access_event":
+        return one
+    return one | {"data": one["data"] | {"card_uid": None}}
+
+
+def _offer(viewer: Viewer, encoded: Encoded) -> None:
+    """Send frames to a viewer, or hold them for it; give up on one that is too far behind."""
+    if viewer.must_hold:
+        if not viewer.hold(encoded.frames):
+            _start(viewer.close(TOO_SLOW))
+        return
+    if encoded.frames[0]["seq"] <= viewer.seq:  # it came while these were waiting for the batch
+        encoded = Encoded([one for one in encoded.frames if one["seq"] > viewer.seq])
+    if encoded.frames:
+        _send(viewer, encoded)
+
+
+def _send(viewer: Viewer, encoded: Encoded) -> None:
+    viewer.seq = encoded.frames[-1]["seq"]
+    _start(_send_all(viewer, encoded.for_viewer(viewer)))
+
+
+async def _send_all(viewer: Viewer, texts: list[str]) -> None:
+    for text in texts:
+        await viewer.send(text)
+
+
+_running: set["asyncio.Future[None]"] = set()
+
+
+def _start(step: Awaitable[None]) -> None:
+    """Run a coroutine; the loop alone keeps only a weak reference to it."""
+    task = asyncio.ensure_future(step)
+    _running.add(task)
+    task.add_done_callback(_running.discard)

@@ -1,0 +1,57 @@
+"""WebSocket clients for tests: a device's and a viewer's, speaking as the contract says."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from websockets.sync.client import ClientConnection, connect
+
+from tests.house import House
+
+Frame = dict[str, Any]
+
+
+@contextmanager
+def device_socket(house: House, device_id: str, **options: Any) -> Iterator[ClientConnection]:
+    """`/ws` on the device face, as the field's firmware opens it."""
+    options = {"origin": "file://", "subprotocols": ["arduino"]} | options
+    url = house.device_url.replace("https", "wss") + "/ws"
+    with connect(url, ssl=house.tls(device_id), proxy=None, **options) as socket:
+        yield socket
+
+
+@contextmanager
+def viewer_socket(house: House, path: str = "/ws", **options: Any) -> Iterator[ClientConnection]:
+    """`/ws` on the people face."""
+    url = house.url.replace("http", "ws") + path
+    with connect(url, proxy=None, **options) as socket:
+        yield socket
+
+
+def send(socket: ClientConnection, **frame: Any) -> None:
+    socket.send(json.dumps(frame))
+
+
+def receive(socket: ClientConnection, timeout: float = 10) -> Frame:
+    frame: Frame = json.loads(socket.recv(timeout=timeout))
+    return frame
+
+
+def ask(socket: ClientConnection, **frame: Any) -> Frame:
+    """Send a frame and wait for the next one."""
+    send(socket, **frame)
+    return receive(socket)
+
+
+def wait_for(socket: ClientConnection, kind: str, timeout: float = 10) -> Frame:
+    """The next frame of a type; others are passed over."""
+    while (frame := receive(socket, timeout))["type"] != kind:
+        pass
+    return frame
+
+
+def sign_in(socket: ClientConnection, token: str, **more: Any) -> tuple[Frame, Frame]:
+    """Authenticate by token; the `hello` and the `snapshot`."""
+    send(socket, type="auth", token=token, **more)
+    return wait_for(socket, "hello"), wait_for(socket, "snapshot")
