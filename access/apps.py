@@ -7,7 +7,8 @@ class AccessConfig(AppConfig):
     name = "access"
 
     def ready(self) -> None:
-        from access import store
+        from access import door_events, store
         from realtime import streams
 
         streams.sink("access", store.write)
+        streams.sink("door_events", door_events.write)

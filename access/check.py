@@ -10,6 +10,7 @@ from typing import Any
 from django.utils import timezone
 
 from access.decision import Decision, Reason, decide
+from access.metrics import CHECK_SECONDS, CHECKS
 from policies.ids import uuid7
 from policies.models import Card, Device
 from policies.moments import to_milliseconds, utc_text
@@ -60,7 +61,12 @@ def check_access(
     answer = Answer(
         decision, card_uid, door.device_id, log_id(door.device_id, event_id, decision, at)
     )
-    streams.publish("access", [_entry(door, answer, at, begun)])
+    entry = _entry(door, answer, at)
+    entry["may_repeat"] = event_id is not None
+    entry["latency_ms"] = round((time.perf_counter() - begun) * 1000, 2)
+    streams.publish("access", [entry])
+    CHECKS.labels(str(decision.reason)).inc()
+    CHECK_SECONDS.observe(time.perf_counter() - begun)
     if decision.reason is Reason.CARD_BLOCKED:
         logger.warning("blocked card %s presented at %s", card_uid, door.device_id)
     return answer
@@ -81,7 +87,7 @@ def cut(text: str, most_bytes: int) -> str:
     return text.encode()[:most_bytes].decode(errors="ignore")
 
 
-def _entry(door: Device, answer: Answer, at: dt.datetime, begun: float) -> streams.Entry:
+def _entry(door: Device, answer: Answer, at: dt.datetime) -> streams.Entry:
     credential = answer.decision.credential
     return {
         "id": str(answer.log_id),
@@ -93,5 +99,4 @@ def _entry(door: Device, answer: Answer, at: dt.datetime, begun: float) -> strea
         "granted": answer.decision.granted,
         "reason": str(answer.decision.reason),
         "rule": answer.decision.rule,
-        "latency_ms": round((time.perf_counter() - begun) * 1000, 2),
     }

@@ -10,7 +10,7 @@ from rest_framework.exceptions import ValidationError
 
 from access.models import AccessLog
 from policies.moments import parse_moment, utc_text
-from policies.uid import canonical
+from policies.uid import fragment
 
 FILTERS = {
     "device_id": "device_id",
@@ -25,7 +25,7 @@ def filtered(query: dict[str, Any], *, with_uid: bool) -> QuerySet[AccessLog]:
     """The rows a query asks for, newest first. Both ends of the interval are included."""
     rows = AccessLog.objects.filter(**{FILTERS[k]: v for k, v in query.items() if k in FILTERS})
     if term := query.get("search", ""):
-        rows = rows.filter(_matches(term, with_uid=with_uid))
+        rows = rows.filter(matching(term, with_uid=with_uid))
     return rows
 
 
@@ -45,17 +45,15 @@ def page_after(
     return page[:limit], _encode(page[limit - 1])
 
 
-def _matches(term: str, *, with_uid: bool) -> Q:
+def matching(term: str, *, with_uid: bool) -> Q:
+    """Rows whose person, door or UID contains the term."""
     found = (
         Q(user_name__icontains=term) | Q(device_id__icontains=term) | Q(device_name__icontains=term)
     )
     if not with_uid:
         return found
-    found |= Q(card_uid__icontains=term)
-    try:
-        return found | Q(card_uid=canonical(term))
-    except ValueError:
-        return found
+    part = fragment(term)
+    return found | Q(card_uid__contains=part) if part else found
 
 
 def _encode(row: AccessLog) -> str:

@@ -38,3 +38,33 @@ class AccessLog(models.Model):
         who = self.user_name or self.card_uid
         where = self.device_name or self.device_id
         return f"{who}, {where}, {self.timestamp:%Y-%m-%d %H:%M}, {self.get_reason_display()}"
+
+
+class DoorEvent(models.Model):
+    """What a door reported of itself. Evidence like the access log."""
+
+    class Event(models.TextChoices):
+        FORCED_OPEN = "forced_open", "forced open"
+        HELD_OPEN = "held_open", "held open"
+        CLOSED = "closed", "closed"
+        TAMPER = "tamper", "tampered with"
+        REQUEST_TO_EXIT = "request_to_exit", "request to exit"
+
+    number = models.BigAutoField(primary_key=True)
+    log_id = models.UUIDField(unique=True, db_column="id", editable=False)
+    timestamp = models.DateTimeField("time")
+    device_id = models.CharField(max_length=50)
+    device_name = models.CharField(max_length=100, blank=True)
+    event = models.CharField(max_length=20, choices=Event.choices)
+    fields = models.JSONField("what the door said")
+
+    objects: models.Manager["DoorEvent"] = models.Manager()
+
+    class Meta:
+        db_table = "door_events"
+        ordering = ("-timestamp", "-number")
+        indexes = (models.Index(fields=["device_id", "-timestamp"], name="door_events_by_device"),)
+
+    def __str__(self) -> str:
+        where = self.device_name or self.device_id
+        return f"{where}, {self.timestamp:%Y-%m-%d %H:%M}, {self.get_event_display()}"

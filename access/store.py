@@ -1,15 +1,21 @@
 """The sink of access events: embedded inside the check's transaction, in production a batch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from access.decision import Reason
 from access.models import AccessLog
 from policies import presence
 from policies.moments import parse_moment
+from realtime import feed
 from realtime.streams import Entry
+
+# What a row of the log shows outside; the sink knows the values before the row has a number.
+ROW = ("id", "timestamp", "device_id", "card_uid", "granted", "reason", "user_name", "latency_ms")
 
 
 def write(entries: Sequence[Entry]) -> None:
-    """Store access events. The same id is the same row: a repeat changes nothing."""
+    """Store access events and show the new ones. The same id is the same row: a repeat changes
+    nothing."""
     rows = [
         AccessLog(
             log_id=entry["id"],
@@ -25,5 +31,25 @@ def write(entries: Sequence[Entry]) -> None:
         )
         for entry in entries
     ]
+    repeated = _stored([entry["id"] for entry in entries if entry["may_repeat"]])
     AccessLog.objects.bulk_create(rows, ignore_conflicts=True)
+    feed.announce([f for e in entries if e["id"] not in repeated for f in _frames(e)])
     presence.seen({row.device_id: row.timestamp for row in rows})
+
+
+def _stored(ids: list[str]) -> set[str]:
+    """Those of the ids that have a row already; only a door's own event ids can."""
+    if not ids:
+        return set()
+    known = AccessLog.objects.filter(log_id__in=ids)
+    return {str(log_id) for log_id in known.values_list("log_id", flat=True)}
+
+
+def _frames(entry: Entry) -> Iterator[feed.Frame]:
+    """The log row, and an alert when the card was reported lost or stolen."""
+    device_id, at = entry["device_id"], entry["timestamp"]
+    yield feed.frame("access_event", device_id, at, {name: entry[name] for name in ROW})
+    if entry["reason"] == Reason.CARD_BLOCKED:
+        where = entry["device_name"] or device_id
+        text = f"A card of {entry['user_name']} that was reported lost or stolen is at {where}."
+        yield feed.frame("system_alert", device_id, at, {"level": "warning", "message": text})

@@ -14,8 +14,6 @@ from policies.authentication import DeviceCertificate
 from policies.fields import StrictSerializer
 from policies.models import Device
 
-WITH_BODY = ("POST", "PUT", "PATCH")
-
 
 class Conflict(APIException):
     """409: it exists already."""
@@ -31,16 +29,13 @@ class LimitedView(APIView):
     verdict: throttling.Verdict | None = None
 
     def perform_authentication(self, request: Request) -> None:
-        """Also counts the request: refused ones count, and their answers say so too."""
+        """Also counts the request, before permissions: refused ones count, and their answers
+        carry the headers too."""
         super().perform_authentication(request)
         if self.throttle_scope and request.user is not None:
             self.verdict = throttling.take(self.throttle_scope, str(request.user.pk))
-
-    def check_throttles(self, request: Request) -> None:
         if self.verdict and not self.verdict.allowed:
             raise Throttled(detail="Too many requests. Retry-After says when to come back.")
-        if request.method in WITH_BODY and request.META.get("CONTENT_LENGTH") in ("0", "", None):
-            raise ParseError("The body is empty; send a JSON object.")
 
     def finalize_response(
         self, request: Request, response: Response, *args: Any, **kwargs: Any
@@ -56,7 +51,13 @@ class LimitedView(APIView):
 
     def body(self, serializer: type[StrictSerializer]) -> dict[str, Any]:
         """The body, validated."""
-        return _validated(serializer, self.request.data)
+        return _validated(serializer, self.raw_body())
+
+    def raw_body(self) -> Any:
+        """The body as it came, a JSON object."""
+        if self.request.META.get("CONTENT_LENGTH") in ("0", "", None):
+            raise ParseError("The body is empty; send a JSON object.")
+        return self.request.data
 
 
 def _validated(serializer: type[StrictSerializer], data: Any) -> dict[str, Any]:

@@ -6,11 +6,13 @@ import re
 import uuid
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from policies import moments, uid
 
 INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+UUID = re.compile(r"[0-9A-F]{8}(-?[0-9A-F]{4}){3}-?[0-9A-F]{12}", re.IGNORECASE | re.ASCII)
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -35,6 +37,7 @@ class Text(serializers.CharField):
         return super().to_internal_value(data)
 
 
+@extend_schema_field({"type": "number", "format": "double"})
 class Number(serializers.Field[float, Any, float, Any]):
     """A finite JSON number: not `true`, not `"21.5"`, not `1e999`."""
 
@@ -74,14 +77,15 @@ class Flag(serializers.BooleanField):
 
 
 class Uuid(serializers.UUIDField):
-    """A UUID as text; REST framework's also takes integers."""
+    """A UUID as text; REST framework's also takes integers, `urn:` and `1_0` for digits."""
 
     def to_internal_value(self, data: Any) -> uuid.UUID:
-        if not isinstance(data, str) or not data.isascii():
+        if not isinstance(data, str) or not UUID.fullmatch(data):
             self.fail("invalid", value=data)
         return super().to_internal_value(data)
 
 
+@extend_schema_field({"type": "string", "format": "date-time"})
 class Moment(serializers.Field[dt.datetime, Any, str, Any]):
     """A time: ISO 8601 with an offset in; UTC, milliseconds and `Z` out."""
 
@@ -102,6 +106,7 @@ class Moment(serializers.Field[dt.datetime, Any, str, Any]):
         return moments.utc_text(value)
 
 
+@extend_schema_field({"type": "string", "examples": ["04:A3:2B:F2:1C:80"]})
 class CardUid(serializers.Field[str, Any, str, Any]):
     """A card UID in any way of writing it in, canonical out."""
 

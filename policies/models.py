@@ -2,12 +2,13 @@
 
 import datetime as dt
 import unicodedata
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import ProhibitNullCharactersValidator, RegexValidator
-from django.db import models
-from django.db.models import F, Q
+from django.db import IntegrityError, models, transaction
+from django.db.models import F, Max, Q
 from django.utils import timezone
 
 from policies import uid
@@ -18,6 +19,28 @@ DEVICE_ID = RegexValidator(
     r"\A[A-Za-z0-9._-]{1,50}\Z", "A device id is 1 to 50 of the characters A-Z a-z 0-9 . _ -"
 )
 NO_NUL = ProhibitNullCharactersValidator()
+MAX_NAME = 200
+
+
+class CardExists(Exception):
+    """This UID is on record already."""
+
+
+class CardBlocked(Exception):
+    """A blocked card is opened again by its status only, never in passing."""
+
+
+def checked_name(name: str) -> str:
+    """A person's name as it is kept: trimmed, its letters composed (Unicode's NFC).
+
+    ValidationError when it is empty, too long, or holds what no database takes.
+    """
+    kept = unicodedata.normalize("NFC", name.strip())
+    if not 1 <= len(kept) <= MAX_NAME:
+        raise ValidationError(f"A name has 1 to {MAX_NAME} characters.")
+    if any(sign == "\0" or "\ud800" <= sign <= "\udfff" for sign in kept):
+        raise ValidationError("A name holds no NUL and no half characters.")
+    return kept
 
 
 def folded(name: str) -> str:
@@ -50,12 +73,13 @@ class Person(models.Model):
     """Somebody who was given cards. Not a user: users sign in to the console."""
 
     name = models.CharField(
-        max_length=200,
+        max_length=MAX_NAME,
         validators=[NO_NUL],
         help_text="As it shall stand in the log and on the door. One person a name.",
     )
-    # SQLite folds ASCII only, so the comparison form is a column of its own.
-    folded_name = models.CharField(max_length=400, unique=True, editable=False)
+    # SQLite folds ASCII only, so the comparison form is a column of its own. Folding makes up to
+    # three characters of one.
+    folded_name = models.CharField(max_length=3 * MAX_NAME, unique=True, editable=False)
     active = models.BooleanField(default=True, help_text="Off: all cards of this person rest.")
     valid_from = models.DateTimeField(null=True, blank=True)
     valid_until = models.DateTimeField(null=True, blank=True)
@@ -65,7 +89,7 @@ class Person(models.Model):
     objects = PersonManager()
 
     class Meta:
-        ordering = ("name",)
+        ordering = ("folded_name",)
         verbose_name_plural = "people"
         constraints = (
             models.CheckConstraint(
@@ -86,7 +110,10 @@ class Person(models.Model):
         super().save(*args, **kwargs)
 
     def clean(self) -> None:
-        self.name = unicodedata.normalize("NFC", self.name.strip())
+        try:
+            self.name = checked_name(self.name)
+        except ValidationError as error:
+            raise ValidationError({"name": error.messages}) from None
         if Person.objects.filter(folded_name=folded(self.name)).exclude(pk=self.pk).exists():
             raise ValidationError({"name": "There is a person of this name already."})
 
@@ -108,9 +135,23 @@ class CardQuerySet(models.QuerySet["Card"]):
             rules=tuple(rule.scope() for rule in rules),
         )
 
+    def matching(self, term: str) -> "CardQuerySet":
+        """The cards whose holder's name or UID contains the term, in any way of writing it."""
+        found = Q(person__folded_name__contains=folded(term))
+        if part := uid.fragment(term):
+            found |= Q(uid__contains=part)
+        return self.filter(found)
 
-class CardManager(models.Manager["Card"].from_queryset(CardQuerySet)):  # type: ignore[misc]  # a class made at run time
-    pass
+    def give(self, card_uid: str, name: str, **fields: Any) -> "Card":
+        """Put a card on record for the person of that name, who is made if new.
+
+        CardExists, and nothing changed, when somebody has it already.
+        """
+        try:
+            with transaction.atomic():
+                return self.create(uid=card_uid, person=Person.objects.named(name), **fields)
+        except IntegrityError:
+            raise CardExists from None
 
 
 class Card(models.Model):
@@ -139,10 +180,10 @@ class Card(models.Model):
     valid_until = models.DateTimeField("expires", null=True, blank=True)
     added_at = models.DateTimeField(default=timezone.now, editable=False)
 
-    objects = CardManager()
+    objects = CardQuerySet.as_manager()
 
     class Meta:
-        ordering = ("person__name", "uid")
+        ordering = ("person__folded_name", "uid")
         constraints = (
             models.CheckConstraint(
                 name="policies_card_status_is_known", condition=Q(status__in=list(Status))
@@ -152,16 +193,64 @@ class Card(models.Model):
     def __str__(self) -> str:
         return f"{self.uid} ({self.label})" if self.label else self.uid
 
+    @property
+    def active(self) -> bool:
+        return self.status == Status.ACTIVE
+
     def clean(self) -> None:
         try:
             self.uid = uid.canonical(self.uid)
         except ValueError as error:
             raise ValidationError({"uid": str(error)}) from None
+        if self.valid_from and self.valid_until and self.valid_from >= self.valid_until:
+            raise ValidationError({"valid_until": "Must lie after “valid from”."})
+
+    def change(self, changes: Mapping[str, Any]) -> None:
+        """Apply those of `user_name`, `expires_at`, `active` and `status` that are there.
+
+        CardBlocked, and nothing changed, when `active` alone should open a blocked card.
+        """
+        self.status = self._status_after(changes)
+        if "expires_at" in changes:
+            self.valid_until = changes["expires_at"]
+        if "user_name" in changes:
+            self.person = Person.objects.named(changes["user_name"])
+        self.save(update_fields=["status", "valid_until", "person"])
 
     def revoke(self) -> None:
         """End the card's rights; the next check is refused. It stays on record."""
-        self.status = Status.INACTIVE
-        self.save(update_fields=["status"])
+        self.change({"active": False})
+
+    def block(self) -> None:
+        """Lost or stolen: refused, and an alert when somebody tries it."""
+        self.change({"status": Status.BLOCKED})
+
+    def reactivate(self) -> None:
+        """Let the card open again, whatever stopped it."""
+        self.change({"status": Status.ACTIVE})
+
+    def _status_after(self, changes: Mapping[str, Any]) -> str:
+        if "status" in changes:
+            return str(changes["status"])
+        if "active" not in changes:
+            return self.status
+        if self.status != Status.BLOCKED:
+            return Status.ACTIVE if changes["active"] else Status.INACTIVE
+        if changes["active"]:
+            raise CardBlocked
+        # Not inactive: that would end the alert when a thief tries the card.
+        return Status.BLOCKED
+
+
+class DeviceQuerySet(models.QuerySet["Device"]):
+    def with_status(self) -> "DeviceQuerySet":
+        """With all that a row of the devices list shows, in two queries."""
+        unrevoked = Q(certificates__revoked_at=None)
+        return (
+            self.select_related("presence")
+            .prefetch_related("zones")
+            .annotate(certificate_expires_at=Max("certificates__not_after", filter=unrevoked))
+        )
 
 
 class Device(models.Model):
@@ -183,7 +272,7 @@ class Device(models.Model):
     firmware_version = models.CharField(max_length=50, blank=True)
     added_at = models.DateTimeField(default=timezone.now, editable=False)
 
-    objects: models.Manager["Device"] = models.Manager()
+    objects = DeviceQuerySet.as_manager()
 
     class Meta:
         ordering = ("device_id",)
@@ -239,6 +328,10 @@ class CertificateQuerySet(models.QuerySet["Certificate"]):
     def current(self, at: dt.datetime) -> "CertificateQuerySet":
         """Those that are accepted at that moment."""
         return self.filter(revoked_at=None, not_before__lte=at, not_after__gt=at)
+
+    def revoke(self) -> int:
+        """End their trust from the next request on; returns how many were still good."""
+        return self.filter(revoked_at=None).update(revoked_at=timezone.now())
 
 
 class Certificate(models.Model):
@@ -315,6 +408,9 @@ class Presence(models.Model):
         Device, primary_key=True, on_delete=models.CASCADE, related_name="presence"
     )
     last_seen = models.DateTimeField()
+    rhythm_seconds = models.FloatField()
+    silent_after = models.DateTimeField(db_index=True)
+    online = models.BooleanField()
 
     objects: models.Manager["Presence"] = models.Manager()
 

@@ -7,7 +7,7 @@ milliseconds too, so that a time we gave out finds its row again.
 import datetime as dt
 import re
 
-LOST_PLUS = re.compile(r"(?<=T)(.+) (\d\d(?::?\d\d)?)$", re.ASCII)
+LOST_PLUS = re.compile(r" (?=\d\d(?::?\d\d)?\Z)", re.ASCII)
 
 
 def utc_text(moment: dt.datetime) -> str:
@@ -22,7 +22,7 @@ def to_milliseconds(moment: dt.datetime) -> dt.datetime:
 
 def parse_moment(text: str) -> dt.datetime:
     """An aware UTC datetime from ISO 8601 with an offset; ValueError otherwise."""
-    if not text.isascii():
+    if not text.isascii() or "\0" in text:  # fromisoformat stops reading at a NUL
         raise ValueError("not a time")
     moment = dt.datetime.fromisoformat(text.strip())
     if moment.tzinfo is None:
@@ -34,5 +34,8 @@ def parse_moment(text: str) -> dt.datetime:
 
 
 def parse_query_moment(text: str) -> dt.datetime:
-    """As parse_moment, but a space where an offset's `+` belongs is read as `+`."""
-    return parse_moment(LOST_PLUS.sub(r"\1+\2", text))
+    """As parse_moment, but a space where an offset's `+` belongs is read as `+`.
+
+    `2026-11-23 07:37` stays refused: with the `+` it is still a time without an offset.
+    """
+    return parse_moment(LOST_PLUS.sub("+", text.strip()))

@@ -62,10 +62,11 @@ class Issued:
 def host_names() -> list[str]:
     """The names and addresses by which this machine may be called, each once.
 
-    Link-local addresses are left out: they carry the caller's own interface in their name.
+    Link-local addresses are left out: they carry the caller's own interface in their name. The
+    resolver is not asked: while it is away, every command would wait for it.
     """
     name = socket.gethostname()
-    names = [name, socket.getfqdn(), f"{name.partition('.')[0]}.local"]
+    names = [name, f"{name.partition('.')[0]}.local"]
     addresses = {
         ipaddress.ip_address(ip.ip if ip.is_IPv4 else ip.ip[0])
         for adapter in ifaddr.get_adapters()
@@ -73,7 +74,7 @@ def host_names() -> list[str]:
     }
     usable = sorted((a for a in addresses if not a.is_link_local), key=lambda a: (a.version, a))
     own = ["localhost", "127.0.0.1", "::1"]
-    own += [name for name in names if HOST_NAME.fullmatch(name) and not name.endswith(".arpa")]
+    own += [name for name in names if HOST_NAME.fullmatch(name)]
     return list(dict.fromkeys([*own, *map(str, usable)]))
 
 

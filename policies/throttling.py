@@ -15,15 +15,17 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 RATE = re.compile(r"([0-9]{1,6})/(s|min)", re.ASCII)
+# Times are whole microseconds: in floats, a burst of 10 at one moment adds up to more than 10.
+SECOND = 1_000_000
 MAX_BUCKETS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A limit: one request every `interval` seconds, `burst` of them at once."""
+    """A limit: one request every `interval` microseconds, `burst` of them at once."""
 
     limit: int
-    interval: float
+    interval: int
     burst: int
 
 
@@ -57,17 +59,26 @@ def parse_rate(text: str) -> Rate | None:
         return None
     match = RATE.fullmatch(text.strip())
     if not match or int(match[1]) == 0:
-        raise ImproperlyConfigured(f"a rate limit is {text!r}; write 10/s, 60/min, or 0 for none")
+        raise ImproperlyConfigured(f"is {text!r}; write 10/s, 60/min, or 0 for none")
     limit = int(match[1])
     if match[2] == "s":
-        return Rate(limit, 1 / limit, burst=2 * limit)
-    return Rate(limit, 60 / limit, burst=limit)
+        return Rate(limit, SECOND // limit, burst=2 * limit)
+    return Rate(limit, 60 * SECOND // limit, burst=limit)
 
 
 @cache
 def rate_of(scope: str) -> Rate | None:
     """The configured rate of `check`, `ingest`, `policies` or `readings`."""
-    return parse_rate(settings.RATE_LIMITS[scope])
+    try:
+        return parse_rate(settings.RATE_LIMITS[scope])
+    except ImproperlyConfigured as error:
+        raise ImproperlyConfigured(f"RATE_LIMIT_{scope.upper()} {error}") from None
+
+
+def check_settings() -> None:
+    """ImproperlyConfigured at start, not at the first request, when a rate cannot be read."""
+    for scope in settings.RATE_LIMITS:
+        rate_of(scope)
 
 
 class Buckets:
@@ -75,29 +86,30 @@ class Buckets:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._arrivals: dict[str, float] = {}
+        self._arrivals: dict[str, int] = {}
 
-    def take(self, key: str, rate: Rate, now: float) -> Verdict:
-        """Take one request from the bucket `key` at epoch second `now`."""
+    def take(self, key: str, rate: Rate, now: int) -> Verdict:
+        """Take one request from the bucket `key` at epoch microsecond `now`."""
         tolerance = rate.interval * rate.burst
         with self._lock:
-            # A wall clock that was set back must not lock a bucket for the difference.
-            arrival = min(self._arrivals.get(key, now), now + tolerance)
+            arrival = self._arrivals.get(key, now)
+            if arrival > now + tolerance:
+                arrival = now  # the clock was set back: start afresh, do not wait for it
             following = max(arrival, now) + rate.interval
-            allowed = following - now <= tolerance + 1e-9
+            allowed = following <= now + tolerance
             if allowed:
                 arrival = self._arrivals[key] = following
                 self._drop_full(now)
-        left = max(0, int((tolerance - max(0.0, arrival - now)) / rate.interval + 1e-6))
-        wait = 0 if allowed else max(1, -int(-(following - now - tolerance) // 1))
-        return Verdict(allowed, rate.limit, left, int(max(arrival, now)) + 1, wait)
+        left = (tolerance - max(0, arrival - now)) // rate.interval
+        wait = 0 if allowed else _whole_seconds(following - now - tolerance)
+        return Verdict(allowed, rate.limit, left, _whole_seconds(max(arrival, now)), wait)
 
     def clear(self) -> None:
         """Forget all buckets (tests start afresh)."""
         with self._lock:
             self._arrivals.clear()
 
-    def _drop_full(self, now: float) -> None:
+    def _drop_full(self, now: int) -> None:
         """A bucket that has filled up again says nothing; memory stays bounded."""
         if len(self._arrivals) > MAX_BUCKETS:
             self._arrivals = {k: at for k, at in self._arrivals.items() if at > now}
@@ -109,4 +121,9 @@ buckets = Buckets()
 def take(scope: str, who: str) -> Verdict | None:
     """One request of `who` in a scope; None when the scope has no limit."""
     rate = rate_of(scope)
-    return buckets.take(f"{scope}:{who}", rate, time.time()) if rate else None
+    return buckets.take(f"{scope}:{who}", rate, time.time_ns() // 1000) if rate else None
+
+
+def _whole_seconds(microseconds: int) -> int:
+    """Rounded up: who comes back then comes back late enough."""
+    return -(-microseconds // SECOND)

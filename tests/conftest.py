@@ -49,6 +49,11 @@ def _full_buckets() -> None:
     throttling.buckets.clear()
 
 
+@pytest.fixture(autouse=True)
+def _fast_passwords(settings: Any) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 @pytest.fixture
 def door(db: None) -> Device:
     device = Device.objects.create(device_id="front-door", kind="door", name="front door")
