@@ -71,9 +71,9 @@ if REDIS_URL and not DATABASE_URL:
     raise ImproperlyConfigured(
         "REDIS_URL needs DATABASE_URL: several processes cannot share one SQLite file well"
     )
-if REDIS_URL:
-    raise ImproperlyConfigured("REDIS_URL is set, but this version has no Redis transport yet")
 EMBEDDED = not REDIS_URL
+CACHE_REDIS_URL = env.str("CACHE_REDIS_URL", "") or REDIS_URL
+ALLOW_LOSSY_STREAM = boolean("ALLOW_LOSSY_STREAM", default=False)
 
 SQLITE: dict[str, Any] = {
     "ENGINE": "django.db.backends.sqlite3",
@@ -89,9 +89,32 @@ SQLITE: dict[str, Any] = {
         "timeout": 4,
     },
 }
+# `timescale://` makes hypertables where the extension is; `postgres://` never does.
+environ.Env.DB_SCHEMES["timescale"] = "smarthome.db.timescale"
 DATABASES: dict[str, dict[str, Any]] = {
     "default": env.db_url("DATABASE_URL") | {"CONN_MAX_AGE": None} if DATABASE_URL else SQLITE
 }
+if not EMBEDDED:
+    CACHES = {
+        "default": {
+            "BACKEND": "django_redis.cache.RedisCache",
+            "LOCATION": CACHE_REDIS_URL,
+            "OPTIONS": {
+                "SERIALIZER": "django_redis.serializers.json.JSONSerializer",  # never pickle
+                # A door waits: a cache that does not answer at once is not asked twice.
+                "SOCKET_CONNECT_TIMEOUT": 0.05,
+                "SOCKET_TIMEOUT": 0.05,
+                "CONNECTION_POOL_KWARGS": {"retry": None},
+            },
+        }
+    }
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.core.RedisChannelLayer",
+            # Without it an idle socket of the layer is dropped.
+            "CONFIG": {"hosts": [{"address": CACHE_REDIS_URL, "socket_timeout": None}]},
+        }
+    }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
