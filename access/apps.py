@@ -10,5 +10,5 @@ class AccessConfig(AppConfig):
         from access import door_events, store
         from realtime import streams
 
-        streams.sink("access", store.write)
-        streams.sink("door_events", door_events.write)
+        streams.sink("access", store.write, urgent=True)
+        streams.sink("door_events", door_events.write, urgent=True)

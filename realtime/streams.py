@@ -1,37 +1,176 @@
 """Publish entries to the sink of their kind. Plain dicts in, nothing known of features.
 
 Each feature registers one sink a kind. Embedded, the sink runs inside the publisher's
-transaction: when `publish` returns, the entries are on the disk.
+transaction: when `publish` returns, the entries are on the disk. In production they are in a
+Redis stream whose every write is on the disk, and a worker brings them to the same sink.
 """
 
+import json
+import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+import redis
+from django.conf import settings
 from django.db import DatabaseError, transaction
+
+logger = logging.getLogger(__name__)
 
 Entry = dict[str, Any]
 Sink = Callable[[Sequence[Entry]], None]
 
-_sinks: dict[str, Sink] = {}
-# SQLite has one writer anyway. Holding this until the commit's frames are shown keeps the order
-# in which viewers hear of commits the order of the commits.
-_one_at_a_time = threading.Lock()
+GROUP = "store"
+FIELD = b"entry"
+# Seconds. A check has 150 ms in all and another store to turn to; a reading can be sent again.
+CHECK_TIMEOUT, INGEST_TIMEOUT = 0.05, 0.5
+CLOSED_FOR = 1.0  # how long a stream Redis that failed is not asked again
+# Of its memory: beyond this readings are refused, so that door events always find room.
+MOST_FULL = 0.8
+MEMORY_AGE = 1.0  # seconds for which a reading of the memory is good
 
 
 class NotRecorded(Exception):
     """No store took the entries: whoever asked must be told 503."""
 
 
-def sink(kind: str, store: Sink) -> None:
+class Full(NotRecorded):
+    """The stream Redis is filling up faster than the workers empty it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How entries of a kind are stored, and what happens when the stream is away."""
+
+    store: Sink
+    urgent: bool  # never refused for lack of room; stored directly when the stream is away
+
+
+_kinds: dict[str, Kind] = {}
+# SQLite has one writer anyway. Holding this until the commit's frames are shown keeps the order
+# in which viewers hear of commits the order of the commits.
+_one_at_a_time = threading.Lock()
+
+
+def sink(kind: str, store: Sink, *, urgent: bool = False) -> None:
     """Register the one function that stores the entries of a kind."""
-    _sinks[kind] = store
+    _kinds[kind] = Kind(store, urgent)
+
+
+def kinds() -> list[str]:
+    """The kinds that have a sink, urgent ones first."""
+    return sorted(_kinds, key=lambda kind: not _kinds[kind].urgent)
+
+
+def key(kind: str) -> str:
+    """The Redis stream of a kind."""
+    return f"events:{kind}"
+
+
+def dead_key(kind: str) -> str:
+    """The Redis stream of what could not be stored."""
+    return f"dead:{kind}"
 
 
 def publish(kind: str, entries: Sequence[Entry]) -> None:
     """Make entries durable; NotRecorded when that failed."""
+    if settings.EMBEDDED:
+        _store_now(kind, entries)
+        return
     try:
-        with _one_at_a_time, transaction.atomic(durable=True):
-            _sinks[kind](entries)
+        _append(kind, entries)
+    except redis.RedisError as error:
+        if not _kinds[kind].urgent:
+            raise NotRecorded(f"the stream did not take {kind} entries: {error}") from error
+        # The entries' ids make it one row even if the stream took them after all.
+        _store_now(kind, entries)
+
+
+def store(kind: str, entries: Sequence[Entry]) -> None:
+    """Run a kind's sink in one transaction of its own."""
+    with transaction.atomic(durable=True):
+        _kinds[kind].store(entries)
+
+
+def _store_now(kind: str, entries: Sequence[Entry]) -> None:
+    try:
+        with _one_at_a_time:
+            store(kind, entries)
     except DatabaseError as error:
         raise NotRecorded(f"{len(entries)} {kind} entries were not recorded: {error}") from error
+
+
+def _append(kind: str, entries: Sequence[Entry]) -> None:
+    urgent = _kinds[kind].urgent
+    client = connect(CHECK_TIMEOUT if urgent else INGEST_TIMEOUT)
+    breaker.refuse_if_open()
+    try:
+        if not urgent and memory.share(client) >= MOST_FULL:
+            raise Full(f"the stream Redis is {MOST_FULL:.0%} full")
+        with client.pipeline(transaction=len(entries) > 1) as pipeline:
+            for entry in entries:
+                pipeline.xadd(key(kind), {FIELD: json.dumps(entry)})
+            pipeline.execute()
+    except (redis.ConnectionError, redis.TimeoutError):
+        breaker.open()
+        raise
+
+
+@cache
+def connect(timeout: float) -> Any:
+    """A client of the stream Redis that waits so many seconds and never tries twice.
+
+    RESP2: `xreadgroup` answers differently in RESP3.
+    """
+    return redis.Redis.from_url(
+        settings.REDIS_URL,
+        socket_connect_timeout=min(timeout, 1),
+        socket_timeout=timeout,
+        retry=None,
+        protocol=2,
+    )
+
+
+class Breaker:
+    """Stops asking a Redis that just failed: waiting for it would hold up everybody."""
+
+    def __init__(self) -> None:
+        self._closed_until = 0.0
+
+    def open(self) -> None:
+        """It failed: leave it alone for a second."""
+        self._closed_until = time.monotonic() + CLOSED_FOR
+
+    def refuse_if_open(self) -> None:
+        """ConnectionError while it is left alone; then one caller may try."""
+        now = time.monotonic()
+        if now < self._closed_until:
+            raise redis.ConnectionError("the stream Redis failed a moment ago")
+
+    def reset(self) -> None:
+        """Forget the failure."""
+        self._closed_until = 0.0
+
+
+class Memory:
+    """How full the stream Redis is, asked once a second."""
+
+    def __init__(self) -> None:
+        self._share, self._asked_at = 0.0, float("-inf")
+
+    def share(self, client: Any) -> float:
+        """Used memory over `maxmemory`; 0 when there is no limit."""
+        now = time.monotonic()
+        if now - self._asked_at > MEMORY_AGE:
+            info = client.info("memory")
+            most = info["maxmemory"]
+            self._share = info["used_memory"] / most if most else 0.0
+            self._asked_at = now
+        return self._share
+
+
+breaker = Breaker()
+memory = Memory()

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 
@@ -14,8 +15,8 @@ from policies import presence
 from realtime import feed
 from realtime.consumers.device import DeviceConsumer
 from realtime.consumers.identity import ended
+from realtime.consumers.receiver import Receiver
 from realtime.consumers.viewer import CHECK_SECONDS, ViewerConsumer
-from realtime.feed import Frame
 from realtime.hub import Hub
 from realtime.streams import NotRecorded
 from smarthome import faces
@@ -57,15 +58,13 @@ class Sockets:
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Listen to the feed and keep watch, from now until the loop ends."""
-
-        def show(frames: Sequence[Frame]) -> None:
-            loop.call_soon_threadsafe(self.hub.take, frames)
-
-        feed.listen(show)
-        self.tasks = [
-            loop.create_task(self._end_lost_identities()),
-            loop.create_task(self._notice_silence()),
-        ]
+        self.tasks = [loop.create_task(self._end_lost_identities())]
+        if settings.EMBEDDED:
+            feed.listen(lambda frames: loop.call_soon_threadsafe(self.hub.take, frames))
+            self.tasks.append(loop.create_task(self._notice_silence()))
+        else:  # the worker announces frames, and notices silence
+            receiver = Receiver(self.hub.take, self.executors[faces.PEOPLE])
+            self.tasks.append(loop.create_task(receiver.run()))
 
     async def _end_lost_identities(self) -> None:
         """Expiry, another role, a deactivated user: the socket closes within a second."""

@@ -1,0 +1,122 @@
+"""The worker: from the streams through the sinks into the database, then to who watches.
+
+A loop of small steps. A batch is one transaction; it is acknowledged after the commit, so a
+worker may die anywhere: what was read is read again, and the ids make it one row.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import redis
+from django.core.exceptions import ValidationError
+from django.db import DatabaseError, DataError, IntegrityError, connection
+from django.utils import timezone
+
+from realtime import consume, feed, streams
+from realtime.consume import Message
+
+logger = logging.getLogger(__name__)
+
+BATCH = 2000  # entries; a transaction of about 50 ms
+PACE_SECONDS = 0.02  # between batches, so that a trickle does not become a commit an entry
+BLOCK_MS = 500
+# A client that waits longer than its BLOCK; the pool's own time-out would end the wait.
+READ_TIMEOUT = 5.0
+CLAIM_EVERY, CARE_EVERY, PRUNE_EVERY = 5.0, 1.0, 3600.0
+LONGEST_WAIT = 2.0  # seconds between tries while a store is away
+
+# What is wrong with an entry itself: it will never be stored, however often it is tried.
+DATA_ERRORS = (DataError, IntegrityError, ValidationError, ValueError, KeyError, TypeError)
+
+Chore = Callable[[], None]
+
+
+class Worker:
+    """One consumer of the group. `chores` run about every second, between batches."""
+
+    def __init__(self, name: str, chores: Sequence[Chore] = ()) -> None:
+        self.name = name
+        self.chores = chores
+        self.client: Any = streams.connect(READ_TIMEOUT)
+        self.stopping = False
+        self._due: dict[str, float] = {}
+
+    def run(self) -> None:
+        """Work until `stopping` is set; a batch that was begun is finished."""
+        wait = 0.0
+        while not self.stopping:
+            try:
+                self.prepare()
+                while not self.stopping:
+                    self.step()
+                    wait = 0.0
+            except (redis.RedisError, DatabaseError) as error:
+                wait = min(LONGEST_WAIT, wait * 2 or 0.1)
+                logger.warning("a store is away, next try in %.1f s: %s", wait, error)
+                connection.close()
+                time.sleep(wait)
+
+    def prepare(self) -> None:
+        """Groups, and what a worker of our name left behind."""
+        consume.make_groups(self.client)
+        while self._store_all(consume.read_own_pending(self.client, self.name, BATCH)):
+            pass
+
+    def step(self) -> bool:
+        """One round; whether it found work."""
+        begun = time.monotonic()
+        if self._is_due("claim", CLAIM_EVERY):
+            self._store_all(consume.claim_stuck(self.client, self.name, BATCH))
+        if self._is_due("care", CARE_EVERY):
+            self.care()
+        found = self._store_all(consume.read(self.client, self.name, BATCH, BLOCK_MS))
+        rest = PACE_SECONDS - (time.monotonic() - begun)
+        if found and rest > 0:
+            time.sleep(rest)
+        return found
+
+    def drain(self) -> None:
+        """Store everything that is there now (tests, and before a restore)."""
+        self.prepare()
+        while self._store_all(consume.read(self.client, self.name, BATCH, block_ms=1)):
+            pass
+
+    def care(self) -> None:
+        """The chores; one that fails is logged and does not stop the work."""
+        for chore in self.chores:
+            try:
+                chore()
+            except Exception:  # whatever it is, readings must go on being stored
+                logger.exception("a chore failed")
+        if self._is_due("prune", PRUNE_EVERY):
+            feed.prune(timezone.now())
+
+    def _store_all(self, found: dict[str, list[Message]]) -> bool:
+        for kind in streams.kinds():
+            if found.get(kind):
+                self._store(kind, found[kind])
+        return bool(found)
+
+    def _store(self, kind: str, messages: list[Message]) -> None:
+        """Store a batch; halve it while it holds an entry that no store will take."""
+        try:
+            streams.store(kind, [message.entry() for message in messages])
+        except DATA_ERRORS as error:
+            if len(messages) == 1:
+                logger.error("a %s entry went to the dead letters: %s", kind, error)
+                consume.bury(self.client, kind, messages[0], f"{type(error).__name__}: {error}")
+                return
+            middle = len(messages) // 2
+            self._store(kind, messages[:middle])
+            self._store(kind, messages[middle:])
+        else:
+            consume.acknowledge(self.client, kind, messages)
+
+    def _is_due(self, name: str, every: float) -> bool:
+        now = time.monotonic()
+        if now < self._due.get(name, 0.0):
+            return False
+        self._due[name] = now + every
+        return True
