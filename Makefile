@@ -1,0 +1,80 @@
+# `make help` says what there is. Everything installed goes into .venv, everything kept into DATA_DIR.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3.11
+PY := .venv/bin/python
+# --use-pep517: Debian's pip 23.0 would warn about its own older way of building.
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check --use-pep517
+OFFLINE := "Installing failed, see above. Is this machine online, and is there room on the disk?"
+
+HTTP_HOST ?= 127.0.0.1
+HTTP_PORT ?= 8000
+MTLS_PORT ?= 8443
+DEMO ?= 1
+ifdef DATA_DIR
+export DATA_DIR
+endif
+
+.PHONY: run test venv lint fmt clean help bench
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@echo
+	@echo "Options of make run: HTTP_HOST=$(HTTP_HOST) HTTP_PORT=$(HTTP_PORT) MTLS_PORT=$(MTLS_PORT) DATA_DIR=./var"
+	@echo "DEMO=0 leaves out the simulated devices. Settings: .env.example"
+
+run: venv ## start the house with simulated devices (DEMO=0: without)
+	@$(PY) manage.py bootstrap
+	@exec $(PY) manage.py serve --http $(HTTP_HOST):$(HTTP_PORT) --mtls 0.0.0.0:$(MTLS_PORT) \
+		$(if $(filter-out 0,$(DEMO)),--demo)
+
+venv: .venv/installed ## make .venv and install what the house needs
+
+# The checks and tests get a secret and a folder of their own, so that they never touch a house.
+lint test: export SECRET_KEY := this-one-is-only-for-checks-and-tests-and-opens-nothing
+lint test: export DATA_DIR := $(CURDIR)/.venv/test-data
+
+lint: .venv/installed-dev ## run every check that is not a test
+	@echo "Format, lint, types, layers …"
+	@$(PY) -m ruff format --check --quiet . || { echo "Run: make fmt" >&2; exit 1; }
+	@$(PY) -m ruff check --quiet .
+	@$(PY) -m mypy .
+	@$(PY) .venv/bin/lint-imports --no-cache >.venv/layers.txt || { cat .venv/layers.txt; exit 1; }
+	@echo "Migrations, settings, requirements …"
+	@mkdir -p "$$DATA_DIR"
+	@$(PY) -W error manage.py makemigrations --check --dry-run
+	@ALLOWED_HOSTS=house.example DEBUG=0 $(PY) manage.py check --deploy --fail-level WARNING
+	@$(PY) -m pip check --disable-pip-version-check
+
+test: lint ## run every check and every test
+	@echo "Tests …"
+	@$(PY) -m pytest -n 2 --cov --cov-report=term-missing:skip-covered
+
+fmt: .venv/installed-dev ## format the code and mend what can be mended
+	@$(PY) -m ruff check --fix --quiet . ; $(PY) -m ruff format .
+
+bench: venv ## measure the house under load (QUICK=1: shorter)
+	@$(PY) -m benchmarks.embedded
+
+clean: ## remove .venv and caches; the house's data stays
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis htmlcov .coverage*
+	find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +
+
+.venv/installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { \
+		echo "Python 3.11 is missing. On Debian 12: apt install python3.11 python3-venv." \
+			"Elsewhere: make venv PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "Python's venv module is missing. On Debian: apt install python3-venv" >&2; exit 1; }
+	@echo "Installing into .venv (a minute the first time) …"
+	@$(PYTHON) -m venv .venv
+	@$(PIP) -r requirements.txt || { echo $(OFFLINE) >&2; exit 1; }
+	@touch $@
+
+.venv/installed-dev: requirements-dev.txt .venv/installed
+	@echo "Installing what the checks and tests need …"
+	@$(PIP) -r requirements-dev.txt || { echo $(OFFLINE) >&2; exit 1; }
+	@touch $@
