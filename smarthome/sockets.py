@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from realtime.consumers.device import DeviceConsumer
 from realtime.consumers.identity import ended
 from realtime.consumers.receiver import Receiver
 from realtime.consumers.viewer import CHECK_SECONDS, ViewerConsumer
+from realtime.feed import Frame
 from realtime.hub import Hub
 from realtime.streams import NotRecorded
 from smarthome import faces
@@ -60,7 +61,11 @@ class Sockets:
         """Listen to the feed and keep watch, from now until the loop ends."""
         self.tasks = [loop.create_task(self._end_lost_identities())]
         if settings.EMBEDDED:
-            feed.listen(lambda frames: loop.call_soon_threadsafe(self.hub.take, frames))
+
+            def show(frames: Sequence[Frame]) -> None:
+                loop.call_soon_threadsafe(self.hub.take, frames)
+
+            feed.listen(show)
             self.tasks.append(loop.create_task(self._notice_silence()))
         else:  # the worker announces frames, and notices silence
             receiver = Receiver(self.hub.take, self.executors[faces.PEOPLE])

@@ -1,11 +1,15 @@
 """The cast: a door, a sensor, people of each role, an outsider, and clients for them."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+import redis
+from django.conf import settings
 from django.contrib.auth.models import Group, User
+from django.core.cache import cache
+from django.db import OperationalError
 from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
@@ -13,6 +17,8 @@ from django.utils import timezone
 from policies import throttling
 from policies.authentication import CERTIFICATE_KEY, fingerprint
 from policies.models import Card, Certificate, Device, Door, Person
+from realtime import streams
+from realtime.worker import Worker
 
 ANNA_UID = "04:A3:2B:F2:1C:80"
 PASSWORD = "correct horse battery"
@@ -52,6 +58,39 @@ def _full_buckets() -> None:
 @pytest.fixture(autouse=True)
 def _fast_passwords(settings: Any) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def _production(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the production pass: empty Redis, and a worker that stores what is published at once."""
+    if settings.EMBEDDED:
+        return
+    streams.connect(5.0).flushdb()
+    cache.clear()
+    streams.breaker.reset()
+    if "undrained" in request.keywords:
+        return
+    publish, worker = streams.publish, Worker("test")
+
+    def publish_and_store(kind: str, entries: Sequence[streams.Entry]) -> None:
+        publish(kind, entries)
+        worker.drain()
+
+    monkeypatch.setattr(streams, "publish", publish_and_store)
+
+
+@pytest.fixture
+def nothing_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No store takes anything: a full disk, and in production no stream either."""
+
+    def no_stream(kind: str, entries: Sequence[streams.Entry]) -> None:
+        raise redis.ConnectionError("the stream is away")
+
+    def full_disk(kind: str, entries: Sequence[streams.Entry]) -> None:
+        raise OperationalError("database or disk is full")
+
+    monkeypatch.setattr(streams, "_append", no_stream)
+    monkeypatch.setattr(streams, "store", full_disk)
 
 
 @pytest.fixture
