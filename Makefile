@@ -10,6 +10,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check --use-pep517
 OFFLINE := "Installing failed, see above. Is this machine online, and is there room on the disk?"
 
+HTTPS_PORT ?= 8444
 HTTP_HOST ?= 127.0.0.1
 HTTP_PORT ?= 8000
 MTLS_PORT ?= 8443
@@ -18,7 +19,7 @@ ifdef DATA_DIR
 export DATA_DIR
 endif
 
-.PHONY: run test venv lint fmt clean help bench
+.PHONY: run stack test venv lint fmt clean help bench
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -30,6 +31,10 @@ run: venv ## start the house with simulated devices (DEMO=0: without)
 	@$(PY) manage.py bootstrap
 	@exec $(PY) manage.py serve --http $(HTTP_HOST):$(HTTP_PORT) --mtls 0.0.0.0:$(MTLS_PORT) \
 		$(if $(filter-out 0,$(DEMO)),--demo)
+
+# Every other setting reaches it by the environment or the command line of make.
+stack: venv ## start a production house: nginx, PostgreSQL, two Redis (docs/operations.md)
+	@HTTPS_PORT=$(HTTPS_PORT) MTLS_PORT=$(MTLS_PORT) exec $(PY) -m smarthome.stack
 
 venv: .venv/installed ## make .venv and install what the house needs
 

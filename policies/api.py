@@ -32,7 +32,9 @@ class LimitedView(APIView):
         """Also counts the request, before permissions: refused ones count, and their answers
         carry the headers too."""
         super().perform_authentication(request)
-        if self.throttle_scope and request.user is not None:
+        if isinstance(request.user, Device):
+            self.verdict = request.auth  # counted together with the certificate's look-up
+        elif self.throttle_scope and request.user is not None:
             self.verdict = throttling.take(self.throttle_scope, str(request.user.pk))
         if self.verdict and not self.verdict.allowed:
             raise Throttled(detail="Too many requests. Retry-After says when to come back.")

@@ -10,10 +10,11 @@ class PoliciesConfig(AppConfig):
     def ready(self) -> None:
         from django.db.models.signals import post_migrate
 
-        from policies import presence, schema, throttling  # noqa: F401  # schema registers itself
+        from policies import changes, checks, presence, schema, throttling  # noqa: F401  # two register themselves
         from policies.roles import grant_permissions
         from realtime import streams
 
         throttling.check_settings()
+        changes.watch()
         streams.sink("presence", presence.mark_silent)
         post_migrate.connect(grant_permissions, dispatch_uid="policies.grant_permissions")

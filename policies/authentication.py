@@ -9,8 +9,10 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
-from policies import tokens
+from policies import cache, throttling, tokens
 from policies.models import Certificate, Device
+from policies.rules import Identity
+from policies.throttling import Verdict
 
 # Where the TLS ending puts the verified client certificate (DER bytes) in request.META.
 # Headers arrive as HTTP_*, so no request can put anything here.
@@ -22,35 +24,53 @@ def fingerprint(der: bytes) -> str:
     return hashlib.sha256(der).hexdigest()
 
 
-def identify(der: bytes, at: dt.datetime) -> Device:
-    """The device a certificate belongs to.
+def admit(der: bytes, at: dt.datetime, scope: str = "") -> tuple[Device, Verdict | None]:
+    """The device a certificate belongs to, and what its rate limit in that scope says.
 
     Asked on every request and every frame, so that a revocation ends an open connection's
     rights too. AuthenticationFailed (401) when we do not know the certificate or its time is
     not now; PermissionDenied (403) when it was revoked or its device is suspended.
     """
-    certificate = (
-        Certificate.objects.select_related("device__door")
-        .filter(fingerprint=fingerprint(der))
-        .first()
+    by = cache.answer_by()
+    mark = fingerprint(der)
+    found = cache.look_up(
+        Identity,
+        f"certificate:{mark}",
+        lambda: Certificate.objects.find_identity(mark),
+        scope=scope,
+        by=by,
     )
-    if certificate is None:
+    identity = found.value
+    if identity is None:
         raise AuthenticationFailed("This certificate is not on record.")
-    if certificate.revoked_at:
+    if identity.revoked:
         raise PermissionDenied("This certificate is revoked.")
-    if not certificate.not_before <= at < certificate.not_after:
+    if not identity.not_before <= at < identity.not_after:
         raise AuthenticationFailed("This certificate is not valid now.")
-    if not certificate.device.enabled:
+    if not identity.enabled:
         raise PermissionDenied("This device is suspended.")
-    return certificate.device
+    device = Device.known_as(identity)
+    device.answer_by = by
+    if found.verdict or not scope:
+        return device, found.verdict
+    return device, throttling.take(scope, device.device_id)
+
+
+def identify(der: bytes, at: dt.datetime) -> Device:
+    """The device a certificate belongs to, as `admit` finds it, without counting a request."""
+    return admit(der, at)[0]
 
 
 class DeviceCertificate(BaseAuthentication):
-    """The verified client certificate of the connection is the identity; nothing else is."""
+    """The verified client certificate of the connection is the identity; nothing else is.
 
-    def authenticate(self, request: Request) -> tuple[Device, None] | None:
+    What the view's rate limit says comes with it, as `request.auth`.
+    """
+
+    def authenticate(self, request: Request) -> tuple[Device, Verdict | None] | None:
         der = request.META.get(CERTIFICATE_KEY)
-        return (identify(der, timezone.now()), None) if der else None
+        view = request.parser_context["view"]
+        return admit(der, timezone.now(), view.throttle_scope) if der else None
 
     def authenticate_header(self, request: Request) -> str:
         return "Certificate"

@@ -12,8 +12,9 @@ from django.db.models import F, Max, Q
 from django.utils import timezone
 
 from policies import uid
+from policies.changes import PolicyQuerySet
 from policies.rules import CardStatus as Status
-from policies.rules import Credential, DoorState, RuleScope
+from policies.rules import Credential, DoorState, Identity, RuleScope
 
 DEVICE_ID = RegexValidator(
     r"\A[A-Za-z0-9._-]{1,50}\Z", "A device id is 1 to 50 of the characters A-Z a-z 0-9 . _ -"
@@ -53,7 +54,7 @@ class PeopleGroup(models.Model):
 
     name = models.CharField(max_length=100, unique=True, validators=[NO_NUL])
 
-    objects: models.Manager["PeopleGroup"] = models.Manager()
+    objects = PolicyQuerySet["PeopleGroup"].as_manager()
 
     class Meta:
         ordering = ("name",)
@@ -62,7 +63,7 @@ class PeopleGroup(models.Model):
         return self.name
 
 
-class PersonManager(models.Manager["Person"]):
+class PersonQuerySet(PolicyQuerySet["Person"]):
     def named(self, name: str) -> "Person":
         """The person of that name (case does not matter), made if new."""
         person, _ = self.get_or_create(folded_name=folded(name), defaults={"name": name})
@@ -86,7 +87,7 @@ class Person(models.Model):
     groups = models.ManyToManyField(PeopleGroup, blank=True, related_name="people")
     added_at = models.DateTimeField(default=timezone.now, editable=False)
 
-    objects = PersonManager()
+    objects = PersonQuerySet.as_manager()
 
     class Meta:
         ordering = ("folded_name",)
@@ -118,7 +119,7 @@ class Person(models.Model):
             raise ValidationError({"name": "There is a person of this name already."})
 
 
-class CardQuerySet(models.QuerySet["Card"]):
+class CardQuerySet(PolicyQuerySet["Card"]):
     def find_credential(self, card_uid: str) -> Credential | None:
         """What the rules say about a card, or None when nobody was given it."""
         card = self.select_related("person").filter(uid=card_uid).first()
@@ -242,7 +243,7 @@ class Card(models.Model):
         return Status.BLOCKED
 
 
-class DeviceQuerySet(models.QuerySet["Device"]):
+class DeviceQuerySet(PolicyQuerySet["Device"]):
     def with_status(self) -> "DeviceQuerySet":
         """With all that a row of the devices list shows, in two queries."""
         unrevoked = Q(certificates__revoked_at=None)
@@ -282,8 +283,21 @@ class Device(models.Model):
             ),
         )
 
+    # What its door is like, when that came with its identity.
+    door_state: DoorState | None = None
+    # Monotonic time by which it is answered, when somebody waits.
+    answer_by: float = 0.0
+
     def __str__(self) -> str:
         return self.name or self.device_id
+
+    @classmethod
+    def known_as(cls, identity: Identity) -> "Device":
+        """The device of an identity; fields that an identity does not hold are read when asked."""
+        fields = ("device_id", "kind", "name", "enabled")
+        device = cls.from_db("default", fields, [getattr(identity, name) for name in fields])
+        device.door_state = identity.door
+        return device
 
 
 class Door(models.Model):
@@ -297,7 +311,7 @@ class Door(models.Model):
         default=True, help_text="Off: the door answers every card with “door disabled”."
     )
 
-    objects: models.Manager["Door"] = models.Manager()
+    objects = PolicyQuerySet["Door"].as_manager()
 
     class Meta:
         ordering = ("device",)
@@ -315,7 +329,7 @@ class Zone(models.Model):
     name = models.CharField(max_length=100, unique=True, validators=[NO_NUL])
     devices = models.ManyToManyField(Device, blank=True, related_name="zones")
 
-    objects: models.Manager["Zone"] = models.Manager()
+    objects = PolicyQuerySet["Zone"].as_manager()
 
     class Meta:
         ordering = ("name",)
@@ -324,10 +338,28 @@ class Zone(models.Model):
         return self.name
 
 
-class CertificateQuerySet(models.QuerySet["Certificate"]):
+class CertificateQuerySet(PolicyQuerySet["Certificate"]):
     def current(self, at: dt.datetime) -> "CertificateQuerySet":
         """Those that are accepted at that moment."""
         return self.filter(revoked_at=None, not_before__lte=at, not_after__gt=at)
+
+    def find_identity(self, fingerprint: str) -> Identity | None:
+        """Whose certificate that is, or None when it is not on record."""
+        certificate = self.select_related("device__door").filter(fingerprint=fingerprint).first()
+        if certificate is None:
+            return None
+        device = certificate.device
+        door: Door | None = getattr(device, "door", None)
+        return Identity(
+            device_id=device.device_id,
+            kind=device.kind,
+            name=device.name,
+            enabled=device.enabled,
+            not_before=certificate.not_before,
+            not_after=certificate.not_after,
+            revoked=certificate.revoked_at is not None,
+            door=door.state() if door else None,
+        )
 
     def revoke(self) -> int:
         """End their trust from the next request on; returns how many were still good."""
@@ -355,7 +387,7 @@ class Certificate(models.Model):
         return f"{self.device_id}, until {self.not_after:%Y-%m-%d}"
 
 
-class RuleQuerySet(models.QuerySet["Rule"]):
+class RuleQuerySet(PolicyQuerySet["Rule"]):
     def for_person(self, person_id: int) -> "RuleQuerySet":
         """The rules that let this person pass, with their doors."""
         return (
@@ -416,6 +448,27 @@ class Presence(models.Model):
 
     def __str__(self) -> str:
         return f"{self.device_id} at {self.last_seen:%Y-%m-%d %H:%M:%S}"
+
+
+class PolicyRevisionManager(models.Manager["PolicyRevision"]):
+    def current(self) -> str:
+        """The revision as the cache keeps it; empty when nothing was ever changed."""
+        return str(self.values_list("value", flat=True).first() or "")
+
+
+class PolicyRevision(models.Model):
+    """One row, whose value is another one after every transaction that changed a policy.
+
+    Triggers write it (policies/changes.py). Random, so that a restored database is another state.
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    value = models.UUIDField()
+
+    objects = PolicyRevisionManager()
+
+    def __str__(self) -> str:
+        return str(self.value)
 
 
 class TokenFamily(models.Model):

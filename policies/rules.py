@@ -1,6 +1,8 @@
-"""What the house knows of a card and a door, as frozen values. Pure: no Django.
+"""What the house knows of a card and a device, as frozen values. Pure: no Django.
 
-A `Credential` is all that a decision needs to know about a card, gathered by one look-up.
+A `Credential` is all that a decision needs to know about a card, gathered by one look-up; an
+`Identity` is all that a certificate says. Both are kept in the cache, so their fields are what
+`policies.frozen_json` can write.
 """
 
 import datetime as dt
@@ -48,3 +50,17 @@ class DoorState:
 
     device_id: str
     switched_on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose certificate it is, when it is valid (half-open), and what its door is like."""
+
+    device_id: str
+    kind: str
+    name: str
+    enabled: bool
+    not_before: dt.datetime
+    not_after: dt.datetime
+    revoked: bool
+    door: DoorState | None

@@ -2,22 +2,49 @@
 
 `n/s` lets bursts of 2 n through, `n/min` bursts of n. The state of a bucket is one number, the
 theoretical arrival time, so that one atomic step reads and writes it. Embedded there is one
-process, and that step is a lock around a dictionary.
+process, and that step is a lock around a dictionary. In production it is a Lua script in the
+cache Redis, by whose clock all processes count; while that is away, each counts for itself.
 """
 
 import re
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from policies import cache_redis
+from policies.cache_redis import CacheAway, Script
+
 RATE = re.compile(r"([0-9]{1,6})/(s|min)", re.ASCII)
 # Times are whole microseconds: in floats, a burst of 10 at one moment adds up to more than 10.
 SECOND = 1_000_000
 MAX_BUCKETS = 10_000
+
+# The arithmetic of `Buckets.take`, to be put before a script that calls `take`. Times reach 2^51,
+# which Lua's numbers hold exactly, but `tostring` would not print.
+GCRA = """
+local function take(bucket, interval, burst)
+  local time = redis.call('TIME')
+  local now = time[1] * 1000000 + time[2]
+  local tolerance = interval * burst
+  local arrival = tonumber(redis.call('GET', bucket) or now)
+  if arrival > now + tolerance then arrival = now end
+  local following = math.max(arrival, now) + interval
+  local allowed = 0
+  if following <= now + tolerance then
+    allowed = 1
+    arrival = following
+    local full_in = math.ceil((arrival - now) / 1000)
+    redis.call('SET', bucket, string.format('%.0f', arrival), 'PX', full_in)
+  end
+  return {allowed, arrival, now}
+end
+"""
+TAKE = Script(GCRA + "return take(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +127,7 @@ class Buckets:
             if allowed:
                 arrival = self._arrivals[key] = following
                 self._drop_full(now)
-        left = (tolerance - max(0, arrival - now)) // rate.interval
-        wait = 0 if allowed else _whole_seconds(following - now - tolerance)
-        return Verdict(allowed, rate.limit, left, _whole_seconds(max(arrival, now)), wait)
+        return _verdict(rate, allowed, arrival, now)
 
     def clear(self) -> None:
         """Forget all buckets (tests start afresh)."""
@@ -121,7 +146,39 @@ buckets = Buckets()
 def take(scope: str, who: str) -> Verdict | None:
     """One request of `who` in a scope; None when the scope has no limit."""
     rate = rate_of(scope)
-    return buckets.take(f"{scope}:{who}", rate, time.time_ns() // 1000) if rate else None
+    if rate is None:
+        return None
+    if not settings.EMBEDDED:
+        prefix, interval, burst = arguments(scope)
+        try:
+            return verdict(scope, cache_redis.run(TAKE, [f"{prefix}{who}"], [interval, burst]))
+        except CacheAway:
+            pass  # better each process for itself than nobody at all
+    return buckets.take(f"{scope}:{who}", rate, time.time_ns() // 1000)
+
+
+def arguments(scope: str) -> tuple[str, int, int]:
+    """What a script needs to call `take`: the bucket's key without who, interval and burst.
+
+    An empty key when there is nothing to count.
+    """
+    rate = rate_of(scope) if scope else None
+    return (f"bucket:{scope}:", rate.interval, rate.burst) if rate else ("", 0, 0)
+
+
+def verdict(scope: str, reply: Sequence[int]) -> Verdict | None:
+    """What the script's `take` returned, as a verdict."""
+    rate = rate_of(scope)
+    allowed, arrival, now = reply
+    return _verdict(rate, bool(allowed), arrival, now) if rate else None
+
+
+def _verdict(rate: Rate, allowed: bool, arrival: int, now: int) -> Verdict:
+    """`arrival` is the theoretical one after this request."""
+    tolerance = rate.interval * rate.burst
+    left = (tolerance - max(0, arrival - now)) // rate.interval
+    wait = 0 if allowed else _whole_seconds(max(arrival, now) + rate.interval - now - tolerance)
+    return Verdict(allowed, rate.limit, left, _whole_seconds(max(arrival, now)), wait)
 
 
 def _whole_seconds(microseconds: int) -> int:

@@ -18,6 +18,8 @@ import redis
 from django.conf import settings
 from django.db import DatabaseError, transaction
 
+from realtime.reserved import reserve
+
 logger = logging.getLogger(__name__)
 
 Entry = dict[str, Any]
@@ -27,6 +29,7 @@ GROUP = "store"
 FIELD = b"entry"
 # Seconds. A check has 150 ms in all and another store to turn to; a reading can be sent again.
 CHECK_TIMEOUT, INGEST_TIMEOUT = 0.05, 0.5
+DIRECT_SECONDS = 0.08  # for a record that goes straight into the database
 CLOSED_FOR = 1.0  # how long a stream Redis that failed is not asked again
 # Of its memory: beyond this readings are refused, so that door events always find room.
 MOST_FULL = 0.8
@@ -85,8 +88,9 @@ def publish(kind: str, entries: Sequence[Entry]) -> None:
     except redis.RedisError as error:
         if not _kinds[kind].urgent:
             raise NotRecorded(f"the stream did not take {kind} entries: {error}") from error
-        # The entries' ids make it one row even if the stream took them after all.
-        _store_now(kind, entries)
+        # The entries' ids make it one row even if the stream took them after all. A door waits,
+        # and a frozen database would never answer: so with a deadline.
+        _store_in_time(kind, entries)
 
 
 def store(kind: str, entries: Sequence[Entry]) -> None:
@@ -99,6 +103,13 @@ def _store_now(kind: str, entries: Sequence[Entry]) -> None:
     try:
         with _one_at_a_time:
             store(kind, entries)
+    except DatabaseError as error:
+        raise NotRecorded(f"{len(entries)} {kind} entries were not recorded: {error}") from error
+
+
+def _store_in_time(kind: str, entries: Sequence[Entry]) -> None:
+    try:
+        reserve.run(lambda: store(kind, entries), seconds=DIRECT_SECONDS)
     except DatabaseError as error:
         raise NotRecorded(f"{len(entries)} {kind} entries were not recorded: {error}") from error
 

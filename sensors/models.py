@@ -1,6 +1,7 @@
 """Readings (evidence), the ledger of ids that makes retries harmless, and running sums."""
 
 from django.db import models
+from timescale.db.models.fields import TimescaleDateTimeField
 
 METRICS = ("temperature", "humidity", "pressure")
 UNITS = {"temperature": "°C", "humidity": "%", "pressure": "hPa"}
@@ -21,8 +22,9 @@ class SensorReading(models.Model):
         SERVER = "server", "the server's clock"
 
     # UUIDv5 of the device and its own id for the reading, else UUIDv7: see ingest.reading_id.
+    # The key of a plain table; a hypertable has none, there the ledger keeps ids unique.
     id = models.UUIDField(primary_key=True, editable=False)
-    time = models.DateTimeField()
+    time = TimescaleDateTimeField(interval="1 day")  # the length of a chunk
     device_id = models.CharField(max_length=50)
     temperature = models.FloatField("temperature (°C)", null=True)
     humidity = models.FloatField("humidity (%)", null=True)
@@ -68,13 +70,17 @@ class AcceptedReading(models.Model):
 
     class Meta:
         db_table = "sensor_accepted_readings"
+        indexes = (models.Index(fields=["accepted_at"], name="ledger_by_age"),)
 
     def __str__(self) -> str:
         return str(self.id)
 
 
 class RollUp(models.Model):
-    """Running sums of one device in one bucket of time. `start` is the bucket's first moment."""
+    """Running sums of one device in one bucket of time. `start` is the bucket's first moment.
+
+    Tables that the sink keeps, or with TimescaleDB views of the same columns that it keeps itself.
+    """
 
     pk = models.CompositePrimaryKey("device_id", "start")
     device_id = models.CharField(max_length=50)

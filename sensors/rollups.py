@@ -1,7 +1,7 @@
 """Running sums per minute, quarter hour, hour and day, kept in the rows' own transaction.
 
 A reading that comes late repairs its buckets by itself, and nothing is ever computed anew from
-the raw rows: those are pruned, the sums stay.
+the raw rows: those are pruned, the sums stay. With TimescaleDB the database keeps them itself.
 """
 
 import datetime as dt
@@ -15,6 +15,9 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
+from policies.moments import parse_moment
+from realtime.streams import Entry
+from sensors import timescale
 from sensors.models import (
     METRICS,
     DayRollUp,
@@ -23,7 +26,6 @@ from sensors.models import (
     MinuteRollUp,
     QuarterHourRollUp,
     RollUp,
-    SensorReading,
 )
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -78,9 +80,9 @@ def merged(buckets: Iterable[tuple[Key, Figures]], floor: Floor) -> Buckets:
     return found
 
 
-def add(readings: Iterable[SensorReading]) -> None:
+def add(entries: Iterable[Entry]) -> None:
     """Add new readings to all sums. Runs inside the caller's transaction."""
-    samples = (((r.device_id, r.time), _figures(r)) for r in readings)
+    samples = (((e["device_id"], parse_moment(e["time"])), _figures(e)) for e in entries)
     minutes = merged(samples, lambda at: floor_to(at, MINUTE))
     # Midnights of every zone in use lie on a quarter of an hour of UTC.
     quarters = merged(minutes.items(), lambda at: floor_to(at, QUARTER_HOUR))
@@ -93,15 +95,10 @@ def add(readings: Iterable[SensorReading]) -> None:
 def rebuild_days(zone: zoneinfo.ZoneInfo) -> None:
     """Remake the days from the quarter hours, for another zone, and remember which."""
     with transaction.atomic():
-        if connection.vendor == "postgresql":
-            # A reading between the two steps would be counted twice. SQLite has one writer.
-            with connection.cursor() as cursor:
-                cursor.execute(f"LOCK TABLE {DayRollUp._meta.db_table} IN EXCLUSIVE MODE")
-        DayRollUp.objects.all().delete()
-        for device_id in QuarterHourRollUp.objects.values_list("device_id", flat=True).distinct():
-            quarters = QuarterHourRollUp.objects.filter(device_id=device_id).values_list(*ROW)
-            days = merged(keyed(quarters.iterator()), lambda at: day_start(at, zone))
-            _upsert(DayRollUp, days)
+        if timescale.keeps_sums():
+            timescale.remake_days(zone)
+        else:
+            _sum_up_days(zone)
         DayZone.objects.update_or_create(pk=1, defaults={"name": zone.key})
 
 
@@ -120,10 +117,22 @@ def keyed(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Key, Figures]]:
         yield (device_id, start), figures
 
 
-def _figures(reading: SensorReading) -> Figures:
+def _sum_up_days(zone: zoneinfo.ZoneInfo) -> None:
+    if connection.vendor == "postgresql":
+        # A reading between the two steps would be counted twice. SQLite has one writer.
+        with connection.cursor() as cursor:
+            cursor.execute(f"LOCK TABLE {DayRollUp._meta.db_table} IN EXCLUSIVE MODE")
+    DayRollUp.objects.all().delete()
+    for device_id in QuarterHourRollUp.objects.values_list("device_id", flat=True).distinct():
+        quarters = QuarterHourRollUp.objects.filter(device_id=device_id).values_list(*ROW)
+        days = merged(keyed(quarters.iterator()), lambda at: day_start(at, zone))
+        _upsert(DayRollUp, days)
+
+
+def _figures(entry: Entry) -> Figures:
     figures: Figures = [1]
     for metric in METRICS:
-        value = getattr(reading, metric)
+        value = entry[metric]
         if value is None or abs(value) > GREATEST_SUMMED:
             figures += (0, 0.0, None, None)
         else:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.db import connection
@@ -11,63 +11,83 @@ from policies import presence
 from policies.moments import parse_moment
 from realtime import feed
 from realtime.streams import Entry
-from sensors import rollups
+from sensors import postgres, rollups, timescale
 from sensors.models import AcceptedReading, SensorReading
 
 RAW_KEPT = dt.timedelta(days=90)
 IDS_KEPT = dt.timedelta(days=8)
 RAW_FIELDS = ("temperature", "humidity", "pressure", "metrics", "time_source", "flags")
 IDS_A_STATEMENT = 400  # × 2 columns: below 999, the lowest limit of variables in use
+IDS_A_BITE = 5000
 
 
 def write(entries: Sequence[Entry]) -> None:
     """Store readings and add them to the sums. The same id is the same row: the first wins."""
     new = _new(entries)
-    rows = [_row(entry) for entry in new]
-    SensorReading.objects.bulk_create(rows, ignore_conflicts=True)
-    rollups.add(rows)
+    if new:
+        _add(new)
     feed.announce(_newest(new))
     presence.seen(_last_received(entries))
 
 
 def forget_old_ids(now: dt.datetime) -> int:
-    """Drop ids older than 8 days from the ledger, a few at a time so that locks stay short."""
+    """Drop ids older than 8 days from the ledger, some at a time so that locks stay short."""
     old = AcceptedReading.objects.filter(accepted_at__lt=now - IDS_KEPT)
     forgotten = 0
-    while ids := list(old.values_list("pk", flat=True)[:IDS_A_STATEMENT]):
-        forgotten += AcceptedReading.objects.filter(pk__in=ids).delete()[0]
+    while count := AcceptedReading.objects.filter(pk__in=old.values("pk")[:IDS_A_BITE]).delete()[0]:
+        forgotten += count
     return forgotten
 
 
 def _new(entries: Sequence[Entry]) -> list[Entry]:
     """The entries that are not stored yet, one an id."""
-    first: dict[uuid.UUID, Entry] = {}
+    first: dict[str, Entry] = {}
     for entry in entries:
-        first.setdefault(uuid.UUID(entry["id"]), entry)
-    known = {id for id, entry in first.items() if entry["device_made_id"]}
-    known -= _enter({id: first[id]["received_at"] for id in known})
-    # The ledger forgets; the rows must not be summed twice even so.
-    known |= _stored([id for id in first if id not in known])
+        first.setdefault(entry["id"], entry)
+    known = {id for id, entry in first.items() if _is_for_ledger(entry)}
+    known -= _enter(known, parse_moment(max(entry["received_at"] for entry in entries)))
+    if timescale.readings_have_key():
+        # The ledger forgets; the rows must not be summed twice even so.
+        known |= _stored([id for id in first if id not in known])
     return [entry for id, entry in first.items() if id not in known]
 
 
-def _enter(ids: dict[uuid.UUID, str]) -> set[uuid.UUID]:
+def _add(new: Sequence[Entry]) -> None:
+    if connection.vendor == "postgresql":
+        postgres.copy(new)
+    else:
+        SensorReading.objects.bulk_create(map(_row, new), ignore_conflicts=True)
+    if not timescale.keeps_sums():
+        rollups.add(new)
+
+
+def _is_for_ledger(entry: Entry) -> bool:
+    """Whether an entry may come again: a device's own may, and with workers all may.
+
+    SQLite is written by requests alone, which do not repeat what the house itself numbered.
+    """
+    return connection.vendor == "postgresql" or bool(entry["device_made_id"])
+
+
+def _enter(ids: Collection[str], accepted_at: dt.datetime) -> set[str]:
     """Enter ids into the ledger; those that were not in it.
 
     Whether an id is new is the answer of the INSERT itself, so that of two workers with the same
     reading only one stores it. Sorted, so that they lock in the same order.
     """
+    if connection.vendor == "postgresql":
+        return postgres.enter(ids, accepted_at)
     fields = AcceptedReading._meta.concrete_fields  # id, accepted_at
-    new: set[uuid.UUID] = set()
-    for part in _parts(sorted(ids.items())):
+    new: set[str] = set()
+    for part in _parts(sorted(ids)):
         values = [
             field.get_db_prep_save(value, connection)
-            for id, received_at in part
-            for field, value in zip(fields, (id, parse_moment(received_at)), strict=True)
+            for id in part
+            for field, value in zip(fields, (id, accepted_at), strict=True)
         ]
         with connection.cursor() as cursor:
             cursor.execute(_enter_sql(len(part)), values)
-            new |= {uuid.UUID(str(id)) for (id,) in cursor.fetchall()}
+            new |= {str(uuid.UUID(id)) for (id,) in cursor.fetchall()}
     return new
 
 
@@ -80,11 +100,11 @@ def _enter_sql(rows: int) -> str:
     )
 
 
-def _stored(ids: list[uuid.UUID]) -> set[uuid.UUID]:
-    found: set[uuid.UUID] = set()
+def _stored(ids: list[str]) -> set[str]:
+    found: set[str] = set()
     for part in _parts(ids):
         rows = SensorReading.objects.filter(pk__in=part).order_by()
-        found |= set(rows.values_list("pk", flat=True))
+        found |= set(map(str, rows.values_list("pk", flat=True)))
     return found
 
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import logging
+from collections.abc import Callable
 
 from django.conf import settings
 from django.db import DatabaseError
@@ -10,21 +11,24 @@ from django.utils import timezone
 from policies import pki
 from realtime import feed
 from sensors import store
-from smarthome.tls import DeviceTls
+from smarthome.names import server_names
 
 logger = logging.getLogger(__name__)
 
 EVERY = dt.timedelta(hours=1)
 
 
-def care(tls: DeviceTls) -> None:
-    """One round; what fails is logged and tried again in the next."""
+def care(certify: Callable[[], None]) -> None:
+    """One round; what fails is logged and tried again in the next.
+
+    `certify` brings in a new server certificate.
+    """
     now = timezone.now()
     try:
         feed.prune(now)
         store.forget_old_ids(now)
-        if pki.ensure_server_certificate(settings.DATA_DIR / "pki", pki.host_names(), now):
-            tls.reload()
+        if pki.ensure_server_certificate(settings.DATA_DIR / "pki", server_names(), now):
+            certify()
             logger.info("issued a new server certificate")
     except (DatabaseError, OSError, pki.PkiError):
         logger.exception("the hourly care did not finish")

@@ -1,6 +1,13 @@
 """Is the house alive, ready, healthy? Asked by people, by nginx and by supervisors."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any
+
+import redis
 from django.conf import settings
+from django.core.cache import cache
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
@@ -9,25 +16,39 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from policies.moments import utc_text
+from realtime.management.commands.run_worker import HEARTBEAT_KEY
+
+DATABASE_SECONDS = 1.0
+WORKER_SECONDS = 5.0
+REDIS_OPTIONS: dict[str, Any] = {
+    "socket_connect_timeout": 0.1,
+    "socket_timeout": 0.1,
+    "retry": None,
+}
 
 
 @require_safe
 def health(request: HttpRequest) -> JsonResponse:
-    """`healthy`, or `unhealthy` (503) when the database is away."""
+    """`healthy`; `degraded` when Redis or the workers are away, doors being answered all the same;
+    `unhealthy` (503) when the database is."""
     database = _database_answers()
+    services = {"redis": "embedded", "worker": "embedded"}
+    if not settings.EMBEDDED:
+        services = {"redis": _word(_redis_answers()), "worker": _word(_worker_works())}
+    status = "degraded" if "disconnected" in services.values() else "healthy"
     return JsonResponse(
         {
-            "status": "healthy" if database else "unhealthy",
+            "status": status if database else "unhealthy",
             "version": settings.VERSION,
             "timestamp": utc_text(timezone.now()),
-            "services": {
-                "database": "connected" if database else "disconnected",
-                "redis": "embedded",
-                "worker": "embedded",
-            },
+            "services": {"database": _word(database), **services},
         },
         status=200 if database else 503,
     )
+
+
+def _word(answers: bool) -> str:
+    return "connected" if answers else "disconnected"
 
 
 @require_safe
@@ -44,6 +65,26 @@ def ready(request: HttpRequest) -> JsonResponse:
 
 
 def _database_answers() -> bool:
+    if connection.vendor == "sqlite":
+        return _select_one()
+    # A database server that is frozen or cut off answers nothing at all, not even a time-out.
+    answer = _asker.submit(_ask_database)
+    try:
+        return answer.result(DATABASE_SECONDS)
+    except TimeoutError:
+        answer.cancel()  # one that waits behind another is not asked any more
+        return False
+
+
+def _ask_database() -> bool:
+    """On a thread, with a connection of its own that is made and ended here."""
+    try:
+        return _select_one()
+    finally:
+        connection.close()
+
+
+def _select_one() -> bool:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -51,6 +92,32 @@ def _database_answers() -> bool:
         connection.close()
         return False
     return True
+
+
+_asker = ThreadPoolExecutor(1, thread_name_prefix="health")
+
+
+def _redis_answers() -> bool:
+    """Both: the streams and the cache."""
+    try:
+        urls = settings.REDIS_URL, settings.CACHE_REDIS_URL
+        return all(bool(_redis_client(url).ping()) for url in urls)
+    except redis.RedisError:
+        return False
+
+
+def _worker_works() -> bool:
+    """A worker says every second that it is there; one that is in a large batch, less often."""
+    try:
+        seen = cache.get(HEARTBEAT_KEY)
+    except redis.RedisError:
+        return False
+    return isinstance(seen, float) and abs(time.time() - seen) < WORKER_SECONDS
+
+
+@lru_cache(maxsize=4)
+def _redis_client(url: str) -> redis.Redis:
+    return redis.Redis.from_url(url, **REDIS_OPTIONS)
 
 
 def _is_migrated() -> bool:

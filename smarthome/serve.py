@@ -3,11 +3,11 @@
 The people face is plain HTTP (on loopback unless told otherwise), the device face ends TLS
 itself. What Daphne lacks is added by overriding: the client certificate in the scope, limits
 before the body is read, errors in our shape, idle connections that live as long as a door badges
-rarely.
+rarely. `smarthome.live` shares all of it but the listeners.
 """
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import daphne.server  # first of all: it installs the asyncio reactor
@@ -21,6 +21,7 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.web import http
 from zope.interface import implementer
 
+from policies.authentication import CERTIFICATE_KEY
 from smarthome import faces
 from smarthome.care import EVERY, care
 from smarthome.errors import envelope_bytes
@@ -157,25 +158,18 @@ class Outlet:
         self.has_room = False
 
 
-class Server(daphne.server.Server):
-    """Both faces in one process."""
+class DaphneServer(daphne.server.Server):
+    """What `serve` and `live` have in common: our protocols, one application, a clean end."""
 
     connections: dict[Any, dict[str, Any]]
     failure: Exception | None = None
 
-    def __init__(
-        self,
-        people: tuple[str, int],
-        devices: tuple[str, int],
-        tls: DeviceTls,
-        up: Callable[[], None],
-    ) -> None:
-        self.devices, self.tls, self.up = devices, tls, up
-        self.house = House()
+    def __init__(self, house: "House", endpoints: Sequence[str], ready: Callable[[], None]) -> None:
+        self.house = house
         super().__init__(
-            self.house,
-            endpoints=build_endpoint_description_strings(host=people[0], port=people[1]),
-            ready_callable=self.ready,
+            house,
+            endpoints=endpoints,
+            ready_callable=ready,
             server_name="",
             websocket_max_message_size=MAX_FRAME_BYTES,
             websocket_max_frame_size=MAX_FRAME_BYTES,
@@ -197,27 +191,25 @@ class Server(daphne.server.Server):
         self.failure = failure.value
         self.stop()
 
-    def ready(self) -> None:
-        """The people face listens: open the device face, then settle down."""
+    def settle(self, certify: Callable[[], None]) -> None:
+        """The first face listens: let the sockets live, see to the chores, then settle down.
+
+        `certify` brings in a new server certificate.
+        """
         self.http_factory.timeOut = PEOPLE_IDLE_SECONDS
-        device_factory = Factory(self)
-        device_factory.timeOut = DEVICE_IDLE_SECONDS
-        host, port = self.devices
-        reactor.listenSSL(port, device_factory, self.tls, interface=host)
         self.house.sockets.start(reactor._asyncioEventloop)
-        task.LoopingCall(self.house.care, self.tls).start(EVERY.total_seconds())
+        task.LoopingCall(self.house.care, certify).start(EVERY.total_seconds())
         # What is alive now lives as long as the process. Without this, full collections were
         # every answer that took longer than 80 ms.
         gc.collect()
         gc.freeze()
-        reactor.callWhenRunning(self.up)
+
+    def recognise(self, protocol: Any, scope: Scope) -> None:
+        """Put into the scope which face it came through and what certificate was shown."""
+        raise NotImplementedError
 
     def create_application(self, protocol: Any, scope: Scope) -> Any:
-        """Every scope says which face it came through and what certificate was shown."""
-        der = peer_certificate(protocol.transport)
-        scope["smarthome.face"] = faces.DEVICE if der else faces.PEOPLE
-        if der:
-            scope["smarthome.client_certificate"] = der
+        self.recognise(protocol, scope)
         if scope["type"] == "websocket":
             scope["smarthome.outlet"] = outlet = Outlet()
             protocol.transport.unregisterProducer()  # the HTTP channel it was upgraded from
@@ -234,8 +226,38 @@ class Server(daphne.server.Server):
         return super().kill_all_applications()
 
 
+class Server(DaphneServer):
+    """Both faces in one process."""
+
+    def __init__(
+        self,
+        people: tuple[str, int],
+        devices: tuple[str, int],
+        tls: DeviceTls,
+        up: Callable[[], None],
+    ) -> None:
+        self.devices, self.tls, self.up = devices, tls, up
+        endpoints = build_endpoint_description_strings(host=people[0], port=people[1])
+        super().__init__(House(), endpoints, self.ready)
+
+    def ready(self) -> None:
+        """The people face listens: open the device face."""
+        device_factory = Factory(self)
+        device_factory.timeOut = DEVICE_IDLE_SECONDS
+        host, port = self.devices
+        reactor.listenSSL(port, device_factory, self.tls, interface=host)
+        self.settle(self.tls.reload)
+        reactor.callWhenRunning(self.up)
+
+    def recognise(self, protocol: Any, scope: Scope) -> None:
+        der = peer_certificate(protocol.transport)
+        scope[faces.FACE_KEY] = faces.DEVICE if der else faces.PEOPLE
+        if der:
+            scope[CERTIFICATE_KEY] = der
+
+
 class House:
-    """The ASGI application of `serve`: each face's HTTP on its own threads, and sockets."""
+    """The ASGI application: each face's HTTP on its own threads, and sockets."""
 
     def __init__(self) -> None:
         handler = WSGIHandler()
@@ -245,13 +267,13 @@ class House:
         }
         self.sockets = Sockets(self.faces[faces.DEVICE].executor)
 
-    def care(self, tls: DeviceTls) -> None:
+    def care(self, certify: Callable[[], None]) -> None:
         """The hourly chores, off the event loop."""
-        self.faces[faces.PEOPLE].executor.submit(care, tls)
+        self.faces[faces.PEOPLE].executor.submit(care, certify)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await self.faces[scope["smarthome.face"]](scope, receive, send)
+            await self.faces[scope[faces.FACE_KEY]](scope, receive, send)
         else:
             await self.sockets(scope, receive, send)
 

@@ -8,6 +8,7 @@ import datetime as dt
 import zoneinfo
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -37,9 +38,20 @@ def listed(name: str, default: list[str]) -> list[str]:
     return [part.strip() for part in env.str(name, "").split(",") if part.strip()] or default
 
 
+def count(name: str, default: int) -> int:
+    """A whole number above 0."""
+    text = env.str(name, "").strip() or str(default)
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise ImproperlyConfigured(f"{name} is {text!r}; write a whole number above 0")
+    return int(text)
+
+
 VERSION = "0.1.0"
 DEBUG = boolean("DEBUG", default=False)
 DATA_DIR = Path(env.str("DATA_DIR", "") or BASE_DIR / "var").resolve()
+RUN_DIR = Path(env.str("RUN_DIR", "") or DATA_DIR / "run").resolve()  # sockets of web and live
+if env.str("PROMETHEUS_MULTIPROC_DIR", ""):  # where a process counts for all; it must exist
+    Path(env.str("PROMETHEUS_MULTIPROC_DIR")).mkdir(mode=0o700, parents=True, exist_ok=True)
 SECRET_KEY = env.str("SECRET_KEY", "") or kept_secret(DATA_DIR)
 ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", "")  # for the first owner; read only while there is none
 
@@ -51,10 +63,12 @@ if TIME_ZONE not in zoneinfo.available_timezones():
 USE_TZ = True
 LANGUAGE_CODE = "en-gb"
 
+# What the server's certificate is for; default: what this machine is called, asked every hour.
+SERVER_NAMES = listed("SERVER_NAMES", [])
 # Django writes IPv6 addresses as URLs do.
-ALLOWED_HOSTS = listed(
-    "ALLOWED_HOSTS", [f"[{name}]" if ":" in name else name for name in host_names()]
-)
+OWN_HOSTS = [f"[{name}]" if ":" in name else name for name in SERVER_NAMES or host_names()]
+# Devices are `localhost`, whatever they call the house, and so is who looks after it.
+ALLOWED_HOSTS = [*listed("ALLOWED_HOSTS", OWN_HOSTS), "localhost", "127.0.0.1", "[::1]"]
 ALLOWED_ORIGINS = listed("ALLOWED_ORIGINS", [])
 CORS_ALLOWED_ORIGINS = ALLOWED_ORIGINS
 CORS_URLS_REGEX = r"^/api/"
@@ -74,6 +88,8 @@ if REDIS_URL and not DATABASE_URL:
 EMBEDDED = not REDIS_URL
 CACHE_REDIS_URL = env.str("CACHE_REDIS_URL", "") or REDIS_URL
 ALLOW_LOSSY_STREAM = boolean("ALLOW_LOSSY_STREAM", default=False)
+# Processes and threads of `web`.
+WEB_WORKERS, WEB_THREADS = count("WEB_WORKERS", 1), count("WEB_THREADS", 2)
 
 SQLITE: dict[str, Any] = {
     "ENGINE": "django.db.backends.sqlite3",
@@ -91,9 +107,12 @@ SQLITE: dict[str, Any] = {
 }
 # `timescale://` makes hypertables where the extension is; `postgres://` never does.
 environ.Env.DB_SCHEMES["timescale"] = "smarthome.db.timescale"
+environ.Env.POSTGRES_FAMILY.append("timescale")  # so that it takes unix sockets too
 DATABASES: dict[str, dict[str, Any]] = {
     "default": env.db_url("DATABASE_URL") | {"CONN_MAX_AGE": None} if DATABASE_URL else SQLITE
 }
+# The folder of a unix socket comes as libpq wants it: user@%2Frun%2Fpostgresql/name.
+DATABASES["default"]["HOST"] = unquote(DATABASES["default"].get("HOST", ""))
 if not EMBEDDED:
     CACHES = {
         "default": {
@@ -146,6 +165,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "policies.unconfirmed.UnconfirmedChangeMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "smarthome.urls"
@@ -185,7 +205,10 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SILENCED_SYSTEM_CHECKS = (
     # The embedded people face is plain HTTP on loopback: no HSTS, no redirect, no Secure cookies.
-    ["security.W004", "security.W008", "security.W012", "security.W016"] if EMBEDDED else []
+    ["security.W004", "security.W008", "security.W012", "security.W016"]
+    if EMBEDDED
+    # nginx sends HSTS, with its own answers too, and there is no plain HTTP to redirect from.
+    else ["security.W004", "security.W008"]
 )
 
 # Bytes. `serve` and nginx refuse more by Content-Length; this is the wall behind them.

@@ -1,7 +1,7 @@
 """The cast: a door, a sensor, people of each role, an outsider, and clients for them."""
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -14,10 +14,11 @@ from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
-from policies import throttling
+from policies import cache_redis, throttling
 from policies.authentication import CERTIFICATE_KEY, fingerprint
 from policies.models import Card, Certificate, Device, Door, Person
 from realtime import streams
+from realtime.reserved import reserve
 from realtime.worker import Worker
 
 ANNA_UID = "04:A3:2B:F2:1C:80"
@@ -61,22 +62,38 @@ def _fast_passwords(settings: Any) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _production(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def _production(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """In the production pass: empty Redis, and a worker that stores what is published at once."""
     if settings.EMBEDDED:
+        yield
         return
     streams.connect(5.0).flushdb()
     cache.clear()
     streams.breaker.reset()
-    if "undrained" in request.keywords:
-        return
+    cache_redis.breaker.close()
     publish, worker = streams.publish, Worker("test")
 
     def publish_and_store(kind: str, entries: Sequence[streams.Entry]) -> None:
         publish(kind, entries)
         worker.drain()
 
-    monkeypatch.setattr(streams, "publish", publish_and_store)
+    if "undrained" not in request.keywords:
+        monkeypatch.setattr(streams, "publish", publish_and_store)
+    yield
+    with cache_redis.breaker.probing:
+        reserve.stop()  # its threads' connections would outlive the test's database
+
+
+@pytest.fixture
+def limit(settings: Any) -> Iterator[Callable[[str, str], None]]:
+    """Set the limit of a scope for this test."""
+
+    def change(scope: str, rate: str) -> None:
+        settings.RATE_LIMITS = settings.RATE_LIMITS | {scope: rate}
+        throttling.rate_of.cache_clear()
+
+    yield change
+    throttling.rate_of.cache_clear()
 
 
 @pytest.fixture

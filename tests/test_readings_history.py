@@ -1,14 +1,12 @@
 """People read readings back: raw, in buckets of time, and the newest."""
 
 import datetime as dt
-import uuid
 
 import pytest
 
 from policies.moments import parse_moment, utc_text
 from sensors import history
-from sensors.models import MinuteRollUp, SensorReading
-from tests.test_sensors_rollups import entry, store
+from tests.test_sensors_rollups import build_in, entry, store
 
 PATH = "/api/sensors/readings"
 
@@ -21,7 +19,7 @@ def ask(client, **query):
 @pytest.fixture
 def kitchen(sensor, settings):
     """Five readings around noon of 23 November 2026 in Berlin's time."""
-    settings.TIME_ZONE = "Europe/Berlin"
+    build_in("Europe/Berlin", settings)
     store.write(
         [
             entry("kitchen", "2026-11-23T10:59:59.999Z", temperature=10, humidity=40),
@@ -147,7 +145,7 @@ def test_days_are_the_buildings(viewer, kitchen, start, end, days):
 
 @pytest.mark.parametrize("interval", ["1m", "5m", "1h", "1d"])
 def test_buckets_on_a_day_of_23_hours_end_where_the_next_begins(viewer, sensor, settings, interval):
-    settings.TIME_ZONE = "Europe/Berlin"
+    build_in("Europe/Berlin", settings)
     store.write(
         [
             entry("kitchen", "2026-03-29T21:59:00Z", temperature=1),
@@ -236,46 +234,17 @@ def test_the_ends_of_the_calendar_are_empty(viewer, kitchen, interval, start, en
 BEGIN = parse_moment("2026-11-01T00:00:00Z")
 
 
-def raw_rows(count):
-    SensorReading.objects.bulk_create(
-        SensorReading(
-            id=uuid.uuid4(),
-            time=BEGIN + dt.timedelta(seconds=n),
-            device_id="kitchen",
-            temperature=20,
-            time_source="device",
-            received_at=BEGIN,
-        )
-        for n in range(count)
-    )
-    return SensorReading.objects.order_by("time")
-
-
-def minutes(count):
-    sums = {
-        f"{m}_{part}": 0 for m in ("temperature", "humidity", "pressure") for part in ("n", "sum")
-    }
-    MinuteRollUp.objects.bulk_create(
-        MinuteRollUp(device_id="kitchen", start=BEGIN + dt.timedelta(minutes=n), count=1, **sums)
-        for n in range(count)
-    )
-    return MinuteRollUp.objects.order_by("start")
-
-
 @pytest.mark.parametrize(
-    ("interval", "fill", "days", "better"), [(None, raw_rows, 366, "1d"), ("1m", minutes, 4, "5m")]
+    ("interval", "step", "days", "better"),
+    [(None, dt.timedelta(seconds=1), 366, "1d"), ("1m", dt.timedelta(minutes=1), 4, "5m")],
 )
-def test_more_than_5000_points_are_too_many(viewer, sensor, interval, fill, days, better):
-    rows = fill(5001)
-    query = {
-        "start_time": utc_text(BEGIN),
-        "end_time": utc_text(BEGIN + dt.timedelta(days=days)),
-        "interval": interval,
-    }
+def test_more_than_5000_points_are_too_many(viewer, sensor, interval, step, days, better):
+    store.write([entry("kitchen", BEGIN + n * step, temperature=20) for n in range(5001)])
+    end = BEGIN + dt.timedelta(days=days)
+    query = {"end_time": utc_text(end), "interval": interval}
 
-    too_many = ask(viewer, **query)
-    rows.first().delete()
-    just_right = ask(viewer, **query)
+    too_many = ask(viewer, start_time=utc_text(BEGIN), **query)
+    just_right = ask(viewer, start_time=utc_text(BEGIN + step), **query)
 
     assert too_many.status_code == 422
     assert too_many.json()["error"]["details"] == {
@@ -290,6 +259,28 @@ def test_more_than_5000_points_are_too_many(viewer, sensor, interval, fill, days
 )
 def test_the_named_interval_always_fits(days, interval):
     assert history.interval_for(dt.timedelta(days=days)) == interval
+
+
+@pytest.mark.parametrize("interval", [None, "1m", "5m", "1h", "1d"])
+def test_history_costs_one_query(kitchen, django_assert_num_queries, interval):
+    with django_assert_num_queries(1):
+        points = history.readings("kitchen", BEGIN, BEGIN + dt.timedelta(days=60), interval)
+
+    assert points
+
+
+def test_the_newest_reading_costs_one_query_and_those_of_all_devices_two(
+    kitchen, door, django_assert_num_queries
+):
+    store.write([entry("front-door", "2026-11-23T11:05:00Z", humidity=40)])
+
+    with django_assert_num_queries(1):
+        newest = history.latest("kitchen")
+    with django_assert_num_queries(2):
+        found = history.latest_of_all()
+
+    assert found["kitchen"] == newest
+    assert sorted(found) == ["front-door", "kitchen"]
 
 
 def test_a_device_without_readings_has_none(viewer, sensor):

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from policies.models import Presence
-from sensors import ingest
+from sensors import ingest, timescale
 from sensors.models import AcceptedReading, MinuteRollUp, SensorReading
 from tests.conftest import JsonClient
 
@@ -294,23 +294,26 @@ def test_odd_values_are_kept_and_flagged(sensor_client, reading, flags):
     assert stored().flags == flags
 
 
-def test_every_answer_says_what_is_left_of_the_rate(sensor_client):
+def test_every_answer_says_what_is_left_of_the_rate(sensor_client, limit):
+    limit("ingest", "20/min")
+
     taken = sensor_client.send("POST", PATH, {"temperature": 20})
     refused = sensor_client.send("POST", PATH, {})
 
-    assert taken.headers["X-RateLimit-Limit"] == "10"
+    assert taken.headers["X-RateLimit-Limit"] == "20"
     assert taken.headers["X-RateLimit-Remaining"] == "19"
     assert refused.headers["X-RateLimit-Remaining"] == "18"
 
 
-def test_the_21st_reading_at_once_is_too_many(sensor_client, time_machine):
+def test_the_21st_reading_at_once_is_too_many(sensor_client, limit, time_machine):
     time_machine.move_to(timezone.now(), tick=False)
+    limit("ingest", "20/min")
 
     answers = [sensor_client.send("POST", PATH, {"temperature": 20}) for _ in range(21)]
 
     assert [answer.status_code for answer in answers] == [202] * 20 + [429]
     assert answers[20].json()["error"]["code"] == "RATE_LIMIT_EXCEEDED"
-    assert answers[20].headers["Retry-After"] == "1"
+    assert 1 <= int(answers[20].headers["Retry-After"]) <= 3
     assert SensorReading.objects.count() == 20
 
 
@@ -323,9 +326,9 @@ def test_a_batch_counts_as_one(sensor_client):
 def test_a_reading_costs_a_fixed_number_of_queries(sensor_client, django_assert_num_queries):
     sensor_client.send("POST", PATH, {"temperature": 20, "boot_id": 1, "seq": 1})
 
-    # The certificate; two for the savepoint; ledger, known ids, row, four sums; two for the
-    # number of the live frame; two for presence.
-    with django_assert_num_queries(14):
+    # The certificate; two for the savepoint; ledger, row; two for the number of the live frame;
+    # two for presence; and in tables known ids and four sums.
+    with django_assert_num_queries(9 if timescale.keeps_sums() else 14):
         sensor_client.send("POST", PATH, {"temperature": 20, "boot_id": 1, "seq": 2})
 
 

@@ -17,8 +17,7 @@ from rest_framework.exceptions import (
 )
 
 from access.door_events import record as record_door_event
-from policies import throttling
-from policies.authentication import CERTIFICATE_KEY, identify
+from policies.authentication import CERTIFICATE_KEY, admit, identify
 from policies.models import Device
 from policies.strict_json import Malformed, parse_object
 from realtime.consumers.identity import NOT_ALLOWED, NOT_SIGNED_IN
@@ -61,8 +60,7 @@ class DeviceConsumer(AsyncWebsocketConsumer):
         return identify(self.scope[CERTIFICATE_KEY], timezone.now())
 
     def _handle(self, text: str | None) -> dict[str, Any]:
-        device = self._identify()
-        verdict = throttling.take("ingest", device.device_id)
+        device, verdict = admit(self.scope[CERTIFICATE_KEY], timezone.now(), "ingest")
         if verdict and not verdict.allowed:
             raise Throttled(wait=verdict.retry_after)
         frame = _parsed(text)

@@ -1,13 +1,14 @@
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from policies import uid
+from policies.management.policy_command import PolicyCommand
 from policies.models import Card, CardExists, checked_name
 
 
-class Command(BaseCommand):
+class Command(PolicyCommand):
     help = "Give a card to a person, who is put on record if new."
 
     def add_arguments(self, parser: CommandParser) -> None:

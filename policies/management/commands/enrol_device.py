@@ -2,10 +2,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
 from policies.enrolment import EnrolmentError, enrol, pki_folder
+from policies.management.policy_command import PolicyCommand
 from policies.models import Device
 from policies.pki import Issued, PkiError, write_file
 
@@ -33,7 +34,7 @@ static const char device_key[] PROGMEM = R"PEM({issued.key_pem})PEM";
 """
 
 
-class Command(BaseCommand):
+class Command(PolicyCommand):
     help = "Enrol a device: put it on record and write its certificate, key and C header."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -1,13 +1,14 @@
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
 from policies import uid
+from policies.management.policy_command import PolicyCommand
 from policies.models import Card
 
 
-class Command(BaseCommand):
+class Command(PolicyCommand):
     help = "End a card's rights: the next check is refused. It stays on record."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -1,11 +1,12 @@
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from policies.enrolment import EnrolmentError, revoke
+from policies.management.policy_command import PolicyCommand
 
 
-class Command(BaseCommand):
+class Command(PolicyCommand):
     help = "End a device's trust: its next request is refused, on open connections too."
 
     def add_arguments(self, parser: CommandParser) -> None:

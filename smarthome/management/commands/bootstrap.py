@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from policies import pki
 from sensors import rollups
+from smarthome.names import server_names
 
 KEPT_COPIES = 3
 
@@ -52,7 +53,7 @@ class Command(BaseCommand):
         folder = settings.DATA_DIR / "pki"
         if pki.create_ca(folder):
             self.stdout.write(f"Made the house's certificate authority in {folder}.")
-        if pki.ensure_server_certificate(folder, pki.host_names(), timezone.now()):
+        if pki.ensure_server_certificate(folder, server_names(), timezone.now()):
             self.stdout.write("Issued the server's certificate.")
 
     def name_owner(self) -> None:

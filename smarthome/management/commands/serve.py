@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from policies import pki
 from sensors import rollups
+from smarthome.names import server_names
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -35,7 +36,7 @@ class Command(BaseCommand):
         rollups.follow_zone()
         folder = settings.DATA_DIR / "pki"
         try:
-            pki.ensure_server_certificate(folder, pki.host_names(), timezone.now())
+            pki.ensure_server_certificate(folder, server_names(), timezone.now())
         except pki.PkiError as error:
             raise CommandError(str(error)) from error
         self.http, self.mtls, self.demo = http, mtls, demo

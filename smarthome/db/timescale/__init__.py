@@ -1,0 +1,1 @@
+"""A database engine: PostgreSQL, with hypertables where TimescaleDB is there and may be used."""

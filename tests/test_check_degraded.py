@@ -1,0 +1,286 @@
+"""Doors while a store is frozen or dead: an answer within 150 ms, and never a false grant.
+
+Real servers of the test's own, and a real process between them and the door.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.servers import (
+    CACHE_OPTIONS,
+    STREAM_OPTIONS,
+    PostgresServer,
+    RedisServer,
+    private_folder,
+    running,
+)
+
+ROOT = Path(__file__).parent.parent
+MOST_MS = 150
+CARD, OTHER_CARD = "04:A3:2B:F2:1C:80", "04:A3:2B:F2:1C:81"
+
+
+class Stack:
+    """PostgreSQL, both Redis, and what runs between them and doors."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.database = PostgresServer(folder / "database")
+        # No fsync: a busy disk would look like a Redis that is away.
+        self.stream = RedisServer(folder / "stream", STREAM_OPTIONS | {"appendfsync": "no"})
+        self.cache = RedisServer(folder / "cache", CACHE_OPTIONS)
+
+    @property
+    def environment(self):
+        return os.environ | {
+            "DATABASE_URL": self.database.url,
+            "REDIS_URL": self.stream.url,
+            "CACHE_REDIS_URL": self.cache.url,
+            "DATA_DIR": str(self.folder),
+            "SECRET_KEY": "for these tests only, and it opens nothing: 0123456789",
+            "ALLOW_LOSSY_STREAM": "1",
+            "RATE_LIMIT_CHECK": "0",
+            "RATE_LIMIT_POLICIES": "0",
+        }
+
+
+class DoorProcess:
+    """A process that answers doors; its requests are timed inside it."""
+
+    def __init__(self, stack):
+        self.log = (stack.folder / f"process-{time.monotonic_ns()}.log").open("w+")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.door_process"],
+            env=stack.environment,
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+        )
+        assert self._read() == "ready"
+
+    def ask(self, **order):
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        return self._read()
+
+    def check(self, uid=CARD):
+        return self.ask(
+            **{"as": "door", "method": "POST", "path": "/api/access/check"}, body={"card_uid": uid}
+        )
+
+    def checks(self, count, uid=CARD, pause=0.02):
+        """So many checks one after another."""
+        answers = []
+        for _ in range(count):
+            answers.append(self.check(uid))
+            time.sleep(pause)
+        return answers
+
+    def manage(self, method, path, body=None):
+        return self.ask(**{"as": "manager"}, method=method, path=path, body=body)
+
+    def metric(self, name):
+        lines = self.ask(do="metrics").splitlines()
+        return float(next(line for line in lines if line.startswith(f"{name} ")).split()[1])
+
+    def logged(self):
+        self.log.seek(0)
+        return self.log.read()
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait(timeout=20)
+        self.process.stdout.close()
+        self.log.close()
+
+    def _read(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(self.logged())
+        return json.loads(line)
+
+
+@pytest.fixture(scope="module")
+def stack():
+    with private_folder() as folder:
+        stack = Stack(folder)
+        with running(stack.database, stack.stream, stack.cache):
+            migrate = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
+            subprocess.run(migrate, cwd=ROOT, env=stack.environment, check=True)
+            yield stack
+
+
+@pytest.fixture
+def start_process(stack):
+    """Start a process; all are ended with the test."""
+    started = []
+
+    def start():
+        started.append(DoorProcess(stack))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.end()
+
+
+@pytest.fixture
+def process(stack, start_process):
+    """A process, and two cards on record, the first of them warm in the cache."""
+    stack.cache.client().flushall()
+    process = start_process()
+    for uid in (CARD, OTHER_CARD):
+        process.manage("DELETE", f"/api/policies/cards/{uid}")
+        new = {"card_uid": uid, "user_name": "Anna"}
+        assert process.manage("POST", "/api/policies/cards", new)["status"] == 201
+    assert process.check()["body"]["granted"] is True
+    return process
+
+
+def statuses(answers):
+    return {answer["status"] for answer in answers}
+
+
+def granted(answers):
+    return {answer["body"].get("granted") for answer in answers}
+
+
+def slowest(answers):
+    return max(answer["ms"] for answer in answers)
+
+
+def eventually(ask, seconds=2.0):
+    """Whether `ask` comes true within so many seconds."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if ask():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_a_frozen_cache_delays_a_door_by_little_and_the_database_decides(stack, process):
+    with stack.cache.frozen():
+        answers = [*process.checks(40), *process.checks(10, OTHER_CARD)]
+
+    assert granted(answers) == {True}
+    assert slowest(answers) < MOST_MS
+    assert process.metric("smarthome_cache_degraded_total") >= 50
+    assert process.logged().count("the cache Redis is away") == 1
+
+
+def test_a_killed_cache_is_done_without_and_used_again_when_it_is_back(stack, process):
+    stack.cache.kill()
+    without = process.checks(20)
+    stack.cache.start()
+    client = stack.cache.client()
+
+    used_again = eventually(lambda: process.check() and client.exists("policies:generation"))
+
+    assert granted(without) == {True}
+    assert slowest(without) < MOST_MS
+    assert used_again
+    assert "the cache Redis is back" in process.logged()
+
+
+def test_a_frozen_database_stops_only_cards_that_are_not_in_the_cache(stack, process):
+    with stack.database.frozen():
+        known = process.checks(20)
+        unknown = process.checks(8, OTHER_CARD)
+
+    back = eventually(lambda: process.check(OTHER_CARD)["body"].get("granted"))
+    assert granted(known) == {True}
+    assert statuses(unknown) == {503}
+    assert slowest([*known, *unknown]) < MOST_MS
+    assert unknown[0]["body"]["error"]["code"] == "SERVICE_UNAVAILABLE"
+    assert back
+
+
+def test_a_killed_database_is_found_again(stack, process):
+    stack.database.kill()
+    known, unknown = process.checks(10), process.checks(5, OTHER_CARD)
+    stack.database.start()
+
+    back = eventually(lambda: process.check(OTHER_CARD)["body"].get("granted"))
+
+    assert granted(known) == {True}
+    assert statuses(unknown) == {503}
+    assert slowest([*known, *unknown]) < MOST_MS
+    assert back
+
+
+def test_a_locked_table_holds_up_nobody_and_leaves_no_connections_behind(stack, process):
+    with stack.database.connect() as locker, locker.transaction():
+        locker.execute("LOCK TABLE policies_card IN ACCESS EXCLUSIVE MODE")
+        known, unknown = process.checks(10), process.checks(10, OTHER_CARD)
+        (waiting,) = locker.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        ).fetchone()
+
+    assert granted(known) == {True}
+    assert statuses(unknown) == {503}
+    assert slowest([*known, *unknown]) < MOST_MS
+    assert waiting <= 2
+    assert eventually(lambda: process.check(OTHER_CARD)["body"].get("granted"))
+
+
+def test_with_both_stores_frozen_the_door_stays_shut_and_hears_so_in_time(stack, process):
+    with stack.cache.frozen(), stack.database.frozen():
+        answers = process.checks(20)
+
+    assert statuses(answers) == {503}
+    assert slowest(answers) < MOST_MS
+    assert eventually(lambda: process.check()["body"].get("granted"))
+
+
+def test_a_revocation_without_the_cache_is_kept_said_and_holds_soon_after(
+    stack, process, start_process
+):
+    idle = start_process()  # it never notices that the cache was away
+    idle.check()
+    with stack.cache.frozen():
+        said = process.manage("PATCH", f"/api/policies/cards/{CARD}", {"active": False})
+        meanwhile = process.check()
+
+    repaired = idle.ask(do="repair")  # the worker does so every second
+    after = [process.check(), idle.check()]
+
+    assert said["status"] == 503
+    assert said["body"]["error"]["message"] == "The change is saved, but not yet everywhere."
+    assert meanwhile["body"]["reason"] == "card_inactive"
+    assert repaired in (True, False)  # or `process` was first, when it found the cache again
+    assert [answer["body"]["reason"] for answer in after] == ["card_inactive"] * 2
+
+
+def test_a_process_that_missed_the_cache_asks_what_it_missed_before_it_believes_it(stack, process):
+    with stack.database.connect() as elsewhere, stack.cache.frozen():
+        process.check()
+        elsewhere.execute("UPDATE policies_card SET status = 'blocked'")
+    assert eventually(lambda: process.check() and "is back" in process.logged())
+
+    assert process.check()["body"]["reason"] == "card_blocked"
+
+
+def test_a_frozen_stream_is_written_around(stack, process):
+    with stack.stream.frozen():
+        answers = process.checks(20)
+
+    assert granted(answers) == {True}
+    assert slowest(answers) < MOST_MS
+
+
+def test_without_stream_and_database_nothing_is_recorded_and_the_door_stays_shut(stack, process):
+    with stack.stream.frozen(), stack.database.frozen():
+        answers = process.checks(10)
+
+    assert statuses(answers) == {503}
+    assert slowest(answers) < MOST_MS
+    assert eventually(lambda: process.check()["body"].get("granted"))
