@@ -15,5 +15,5 @@ class PoliciesConfig(AppConfig):
         from realtime import streams
 
         throttling.check_settings()
-        streams.sink("presence", presence.mark_silent)
+        streams.sink("presence", presence.write)
         post_migrate.connect(grant_permissions, dispatch_uid="policies.grant_permissions")

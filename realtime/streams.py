@@ -30,6 +30,11 @@ def sink(kind: str, store: Sink) -> None:
 
 def publish(kind: str, entries: Sequence[Entry]) -> None:
     """Make entries durable; NotRecorded when that failed."""
+    record(kind, entries)
+
+
+def record(kind: str, entries: Sequence[Entry]) -> None:
+    """Store entries at once, without a stream; NotRecorded when that failed."""
     try:
         with _one_at_a_time, transaction.atomic(durable=True):
             _sinks[kind](entries)

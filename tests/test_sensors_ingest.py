@@ -6,6 +6,7 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
+from policies import presence
 from policies.models import Presence
 from realtime import streams
 from sensors import ingest
@@ -74,6 +75,7 @@ def test_a_broken_metric_is_null_and_the_others_count(sensor_client):
 
 def test_a_reading_shows_that_the_device_lives(sensor_client):
     sensor_client.send("POST", PATH, {"temperature": 20, "timestamp": "1970-01-01T00:00:00Z"})
+    presence.keep(timezone.now())
 
     assert Presence.objects.get(device="kitchen").last_seen == stored().received_at
 
@@ -325,9 +327,9 @@ def test_a_batch_counts_as_one(sensor_client):
 def test_a_reading_costs_a_fixed_number_of_queries(sensor_client, django_assert_num_queries):
     sensor_client.send("POST", PATH, {"temperature": 20, "boot_id": 1, "seq": 1})
 
-    # The certificate; two for the savepoint; ledger, known ids, row, four sums; two for the
-    # number of the live frame; two for presence.
-    with django_assert_num_queries(14):
+    # The certificate; two for the savepoint; ledger, known ids, row, four sums; the number
+    # of the live frame.
+    with django_assert_num_queries(11):
         sensor_client.send("POST", PATH, {"temperature": 20, "boot_id": 1, "seq": 2})
 
 
@@ -335,8 +337,8 @@ def test_a_repeat_costs_less(sensor_client, django_assert_num_queries):
     body = {"temperature": 20, "boot_id": 1, "seq": 1}
     sensor_client.send("POST", PATH, body)
 
-    # The certificate; two for the savepoint; ledger; two for presence.
-    with django_assert_num_queries(6):
+    # The certificate; two for the savepoint; ledger.
+    with django_assert_num_queries(4):
         sensor_client.send("POST", PATH, body)
 
 
