@@ -60,6 +60,7 @@ class Command(BaseCommand):
         shown = "localhost" if host in LOOPBACK else host
         self.stdout.write(f"People:  http://{shown}:{port}/  (admin: /admin/, API: /docs)")
         self.stdout.write(f"Devices: https://localhost:{self.mtls[1]}/  (mutual TLS)")
+        self.stdout.flush()  # into a pipe or the journal, too
         if host not in LOOPBACK:
             self.stderr.write(
                 "Warning: passwords cross the network in clear; put nginx with HTTPS in front."
