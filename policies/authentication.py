@@ -9,7 +9,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
-from policies import tokens
+from policies import memory, tokens
 from policies.models import Certificate, Device
 
 # Where the TLS ending puts the verified client certificate (DER bytes) in request.META.
@@ -29,11 +29,9 @@ def identify(der: bytes, at: dt.datetime) -> Device:
     rights too. AuthenticationFailed (401) when we do not know the certificate or its time is
     not now; PermissionDenied (403) when it was revoked or its device is suspended.
     """
-    certificate = (
-        Certificate.objects.select_related("device__door")
-        .filter(fingerprint=fingerprint(der))
-        .first()
-    )
+    known = Certificate.objects.select_related("device__door")
+    digest = fingerprint(der)
+    certificate = memory.recall(digest, known.filter(fingerprint=digest).first)
     if certificate is None:
         raise AuthenticationFailed("This certificate is not on record.")
     if certificate.revoked_at:

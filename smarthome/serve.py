@@ -21,6 +21,7 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.web import http
 from zope.interface import implementer
 
+from policies import memory
 from smarthome import faces
 from smarthome.care import EVERY, care
 from smarthome.errors import envelope_bytes
@@ -240,7 +241,7 @@ class House:
     def __init__(self) -> None:
         handler = WSGIHandler()
         self.faces = {
-            faces.DEVICE: ThreadedWsgi(handler, "device", threads=1),
+            faces.DEVICE: ThreadedWsgi(handler, "device", threads=1, initializer=memory.enable),
             faces.PEOPLE: ThreadedWsgi(handler, "people", threads=2),
         }
         self.sockets = Sockets(self.faces[faces.DEVICE].executor)
