@@ -19,7 +19,7 @@ ifdef DATA_DIR
 export DATA_DIR
 endif
 
-.PHONY: run stack test venv lint fmt clean help bench
+.PHONY: run stack test browser venv lint fmt clean help bench
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -38,8 +38,7 @@ stack: venv ## start a production house: nginx, PostgreSQL, two Redis (docs/oper
 
 venv: .venv/installed ## make .venv and install what the house needs
 
-# The checks and tests get a secret and a folder of their own, so that they never touch a house.
-lint test: export SECRET_KEY := this-one-is-only-for-checks-and-tests-and-opens-nothing
+# The checks and tests have a folder of their own, so that they never touch a house.
 lint test: export DATA_DIR := $(CURDIR)/.venv/test-data
 
 lint: .venv/installed-dev ## run every check that is not a test
@@ -54,7 +53,14 @@ lint: .venv/installed-dev ## run every check that is not a test
 	@ALLOWED_HOSTS=house.example DEBUG=0 $(PY) manage.py check --deploy --fail-level WARNING
 	@$(PY) -m pip check --disable-pip-version-check
 
-test: lint ## run every check and every test
+# The browser tests drive Debian's Chromium. Elsewhere they are skipped and say so.
+browser:
+	@if ! command -v chromium >/dev/null && { [ "$$(id -u)" = 0 ] || [ -n "$$CI" ]; } \
+		&& command -v apt-get >/dev/null; then \
+		echo "Installing Chromium for the browser tests …"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; fi
+
+test: lint browser ## run every check and every test
 	@echo "Tests …"
 	@$(PY) -m pytest -n 2 --cov --cov-report=term-missing:skip-covered
 

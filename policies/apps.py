@@ -16,5 +16,5 @@ class PoliciesConfig(AppConfig):
 
         throttling.check_settings()
         changes.watch()
-        streams.sink("presence", presence.mark_silent)
+        streams.sink("presence", presence.write)
         post_migrate.connect(grant_permissions, dispatch_uid="policies.grant_permissions")

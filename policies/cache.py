@@ -20,7 +20,7 @@ from django.db import DatabaseError, connection
 from rest_framework import status
 from rest_framework.exceptions import APIException
 
-from policies import cache_redis, frozen_json, throttling
+from policies import cache_redis, frozen_json, memory, throttling
 from policies.cache_redis import CacheAway, Script
 from policies.models import PolicyRevision
 from realtime.reserved import reserve
@@ -94,7 +94,9 @@ def look_up(
 ) -> Found[T]:
     """As `remember`; counts a request of the scope, too, when the value (which names its device)
     was in the cache, in the same round trip."""
-    if settings.EMBEDDED or connection.in_atomic_block:
+    if settings.EMBEDDED:
+        return Found(memory.recall(key, load))
+    if connection.in_atomic_block:
         # A transaction sees its own changes; nobody else may, so they must not be kept.
         return Found(load())
     entry = f"policies:{frozen_json.shape(kind)}:{key}"  # type: ignore[arg-type]  # a class is hashable

@@ -125,7 +125,6 @@ class CardQuerySet(PolicyQuerySet["Card"]):
         card = self.select_related("person").filter(uid=card_uid).first()
         if card is None:
             return None
-        rules = Rule.objects.for_person(card.person_id)
         return Credential(
             uid=card.uid,
             holder=card.person.name,
@@ -133,7 +132,7 @@ class CardQuerySet(PolicyQuerySet["Card"]):
             holder_active=card.person.active,
             valid_from=_latest(card.valid_from, card.person.valid_from),
             valid_until=_earliest(card.valid_until, card.person.valid_until),
-            rules=tuple(rule.scope() for rule in rules),
+            rules=Rule.objects.scopes_for(card.person_id),
         )
 
     def matching(self, term: str) -> "CardQuerySet":
@@ -388,13 +387,21 @@ class Certificate(models.Model):
 
 
 class RuleQuerySet(PolicyQuerySet["Rule"]):
-    def for_person(self, person_id: int) -> "RuleQuerySet":
-        """The rules that let this person pass, with their doors."""
-        return (
+    def scopes_for(self, person_id: int) -> tuple[RuleScope, ...]:
+        """The rules that let this person pass, as values, in one query."""
+        rows = (
             self.filter(Q(group=None) | Q(group__people=person_id))
-            .distinct()
-            .select_related("zone")
-            .prefetch_related("doors", "zone__devices")
+            .order_by("name")
+            .values_list("name", "every_door", "doors", "zone__devices")
+        )
+        doors: dict[str, set[str] | None] = {}
+        for name, every_door, door, in_zone in rows:
+            named = doors.setdefault(name, None if every_door else set())
+            if named is not None:
+                named.update(device for device in (door, in_zone) if device)
+        return tuple(
+            RuleScope(name, None if named is None else frozenset(named))
+            for name, named in doors.items()
         )
 
 
@@ -423,14 +430,6 @@ class Rule(models.Model):
 
     def __str__(self) -> str:
         return self.name
-
-    def scope(self) -> RuleScope:
-        """The doors this rule opens, as a value."""
-        if self.every_door:
-            return RuleScope(self.name, doors=None)
-        named = {door.pk for door in self.doors.all()}
-        in_zone = {device.pk for device in self.zone.devices.all()} if self.zone else set()
-        return RuleScope(self.name, doors=frozenset(named | in_zone))
 
 
 class Presence(models.Model):

@@ -6,12 +6,13 @@ went, one that it came back.
 """
 
 import datetime as dt
+import threading
 from collections.abc import Mapping, Sequence
 
 from django.utils import timezone
 
 from policies.models import Device, Presence
-from policies.moments import to_milliseconds, utc_text
+from policies.moments import parse_moment, to_milliseconds, utc_text
 from realtime import feed, streams
 
 # A longer pause than usual raises the rhythm quickly (five of them by two thirds), a shorter one
@@ -23,30 +24,71 @@ LEAST, MOST = dt.timedelta(seconds=10), dt.timedelta(hours=26)
 FIRST_RHYTHM = {Device.Kind.SENSOR: 60.0, Device.Kind.DOOR: 8 * 3600.0}  # seconds
 
 
-def seen(devices: Mapping[str, dt.datetime]) -> None:
-    """Note when devices were heard; announce those that came back.
+class Heard:
+    """When devices were heard since they were last noted. One per process, used by its threads."""
 
-    Runs inside the caller's transaction. Devices that are no longer on record are passed over.
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last: dict[str, dt.datetime] = {}
+
+    def add(self, devices: Mapping[str, dt.datetime]) -> None:
+        """Devices spoke at these moments."""
+        with self._lock:
+            for device_id, at in devices.items():
+                self._last[device_id] = max(at, self._last.get(device_id, at))
+
+    def take(self) -> dict[str, dt.datetime]:
+        """What was added since the last time."""
+        with self._lock:
+            last, self._last = self._last, {}
+        return last
+
+
+heard = Heard()
+
+
+def seen(devices: Mapping[str, dt.datetime]) -> None:
+    """Devices were heard. Costs nothing: `keep` writes it down within a second, for all at once."""
+    heard.add(devices)
+
+
+def keep(now: dt.datetime) -> None:
+    """Write down who was heard, then find who is silent. The server calls it every second."""
+    entries = [{"device_id": pk, "heard_at": utc_text(at)} for pk, at in heard.take().items()]
+    silent = Presence.objects.filter(online=True, silent_after__lt=now).exclude(
+        pk__in=[entry["device_id"] for entry in entries]
+    )
+    entries += [
+        {"device_id": pk, "silent_at": utc_text(now)} for pk in silent.values_list("pk", flat=True)
+    ]
+    if entries:
+        streams.record("presence", entries)
+
+
+def write(entries: Sequence[streams.Entry]) -> None:
+    """The sink: note who was heard and who is silent; announce who came back and who went.
+
+    Devices that are no longer on record are passed over.
     """
-    known = {p.device_id: p for p in Presence.objects.filter(device_id__in=devices)}
-    missing = set(devices) - set(known)
-    for device in Device.objects.filter(pk__in=missing) if missing else ():
+    spoke = {e["device_id"]: parse_moment(e["heard_at"]) for e in entries if "heard_at" in e}
+    known = {p.device_id: p for p in Presence.objects.filter(device_id__in=spoke)}
+    for device in Device.objects.filter(pk__in=set(spoke) - set(known)):
         known[device.pk] = Presence(
             device=device,
-            last_seen=devices[device.pk],
+            last_seen=spoke[device.pk],
             rhythm_seconds=FIRST_RHYTHM[Device.Kind(device.kind)],
             online=False,
         )
     back = [device_id for device_id, presence in known.items() if not presence.online]
     for device_id, presence in known.items():
-        hear(presence, devices[device_id])
+        hear(presence, spoke[device_id])
     Presence.objects.bulk_create(
         [known[device_id] for device_id in sorted(known)],
         update_conflicts=True,
         unique_fields=["device"],
         update_fields=["last_seen", "rhythm_seconds", "silent_after", "online"],
     )
-    announce(back)
+    announce([*back, *_went_silent(entries)])
 
 
 def hear(presence: Presence, at: dt.datetime) -> None:
@@ -61,24 +103,16 @@ def hear(presence: Presence, at: dt.datetime) -> None:
     presence.online = True
 
 
-def notice_silence(now: dt.datetime) -> None:
-    """Find the devices that have been silent for too long. Asked every second by the server."""
-    silent = Presence.objects.filter(online=True, silent_after__lt=now)
-    entries = [{"device_id": pk, "at": utc_text(now)} for pk in silent.values_list("pk", flat=True)]
-    if entries:
-        streams.publish("presence", entries)
-
-
-def mark_silent(entries: Sequence[streams.Entry]) -> None:
-    """The sink: devices are offline, unless they spoke since."""
-    gone = []
-    for entry in entries:
-        still = Presence.objects.filter(
-            pk=entry["device_id"], online=True, silent_after__lt=entry["at"]
-        )
-        if still.update(online=False):
-            gone.append(entry["device_id"])
-    announce(gone)
+def _went_silent(entries: Sequence[streams.Entry]) -> list[str]:
+    """Mark the silent devices, unless they spoke since they were found silent."""
+    return [
+        entry["device_id"]
+        for entry in entries
+        if "silent_at" in entry
+        and Presence.objects.filter(
+            pk=entry["device_id"], online=True, silent_after__lt=entry["silent_at"]
+        ).update(online=False)
+    ]
 
 
 def announce(device_ids: Sequence[str]) -> None:

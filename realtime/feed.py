@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import transaction
-from django.db.models import F
+from django.db import connection, transaction
 from django.utils import timezone
 
 from realtime.models import Feed, FeedEvent
@@ -43,9 +42,7 @@ def announce(frames: Sequence[Frame]) -> None:
     """Number frames, keep the events among them, and show all when the transaction commits."""
     if not frames:
         return
-    Feed.objects.update(seq=F("seq") + len(frames))
-    last = Feed.objects.values_list("seq", flat=True).get()
-    first = last - len(frames) + 1
+    first = _count(len(frames))
     numbered = [one | {"seq": first + index} for index, one in enumerate(frames)]
     now = timezone.now()
     events = [_event(one, now) for one in numbered if one["type"] != READING]
@@ -87,6 +84,14 @@ def prune(now: dt.datetime) -> None:
         if newest is not None:
             old.filter(seq__lte=newest).delete()
             Feed.objects.update(pruned_to=newest)
+
+
+def _count(how_many: int) -> int:
+    """Take so many numbers; the first of them. Locks the line until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE realtime_feed SET seq = seq + %s RETURNING seq", [how_many])
+        last: int = cursor.fetchone()[0]
+    return last - how_many + 1
 
 
 def _event(one: Frame, now: dt.datetime) -> FeedEvent:

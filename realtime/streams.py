@@ -81,7 +81,7 @@ def dead_key(kind: str) -> str:
 def publish(kind: str, entries: Sequence[Entry]) -> None:
     """Make entries durable; NotRecorded when that failed."""
     if settings.EMBEDDED:
-        _store_now(kind, entries)
+        record(kind, entries)
         return
     try:
         _append(kind, entries)
@@ -99,7 +99,8 @@ def store(kind: str, entries: Sequence[Entry]) -> None:
         _kinds[kind].store(entries)
 
 
-def _store_now(kind: str, entries: Sequence[Entry]) -> None:
+def record(kind: str, entries: Sequence[Entry]) -> None:
+    """Store entries at once, without a stream; NotRecorded when that failed."""
     try:
         with _one_at_a_time:
             store(kind, entries)

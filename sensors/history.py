@@ -88,6 +88,19 @@ def latest_of_all() -> dict[str, Point]:
     return {device: _raw_point(*row) for device, *row in page}
 
 
+def minutes_of_all(start: dt.datetime, end: dt.datetime) -> dict[str, list[Point]]:
+    """The minutes that overlap the range, oldest first, of every device on record that has any."""
+    rows = MinuteRollUp.objects.filter(
+        device_id__in=Device.objects.values("pk"),
+        start__gte=rollups.floor_to(start, rollups.MINUTE),
+        start__lt=end,
+    )
+    found: dict[str, list[Point]] = {}
+    for (device_id, at), figures in rollups.keyed(rows.order_by("start").values_list(*rollups.ROW)):
+        found.setdefault(device_id, []).append(_bucket_point(at, figures))
+    return found
+
+
 def is_known(device_id: str) -> bool:
     """Whether a device is on record, or was and has left readings."""
     return (

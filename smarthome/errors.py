@@ -98,6 +98,11 @@ def flat(detail: Any, path: str = "") -> dict[str, list[str]]:
     return {path or "body": [str(message) for message in messages]}
 
 
+def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
+    """The device face has no pages: 404 in our shape on every path."""
+    return JsonResponse(envelope(404), status=404)
+
+
 class ErrorShapeMiddleware:
     """Django's own refusals (unknown URL, bad host, CSRF, a crash) in our shape on API paths."""
 

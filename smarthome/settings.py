@@ -193,7 +193,8 @@ AUTH_PASSWORD_VALIDATORS = [
     },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-LOGIN_URL = "admin:login"
+LOGIN_URL = LOGOUT_REDIRECT_URL = "sign-in"
+LOGIN_REDIRECT_URL = "dashboard"
 ACCESS_TOKEN_AGE = dt.timedelta(minutes=5)
 REFRESH_TOKEN_AGE = dt.timedelta(days=30)
 

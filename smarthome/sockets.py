@@ -87,7 +87,7 @@ class Sockets:
         while True:
             await asyncio.sleep(SILENCE_SECONDS)
             with _logged():
-                await self._ask(presence.notice_silence, timezone.now())
+                await self._ask(presence.keep, timezone.now())
 
     async def _ask(self, work: Callable[[Any], T], about: Any) -> T:
         loop = asyncio.get_running_loop()

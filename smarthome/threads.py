@@ -29,9 +29,15 @@ SERVER_KEYS = ("smarthome.face", "smarthome.client_certificate")
 class ThreadedWsgi:
     """An ASGI application for `http` scopes: the WSGI handler on `threads` own threads."""
 
-    def __init__(self, handler: WSGIHandler, name: str, threads: int) -> None:
+    def __init__(
+        self,
+        handler: WSGIHandler,
+        name: str,
+        threads: int,
+        initializer: Callable[[], None] | None = None,
+    ) -> None:
         self.handler = handler
-        self.executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self.executor = ThreadPoolExecutor(threads, name, initializer)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await _read(receive)

@@ -2,7 +2,6 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from django.views.generic import RedirectView
 from drf_spectacular.views import (
     SpectacularJSONAPIView,
     SpectacularRedocView,
@@ -16,10 +15,10 @@ urlpatterns = [
     path("", include("sensors.urls")),
     path("", include("policies.urls")),
     path("", include("smarthome.health")),
+    path("", include("smarthome.pages")),
     path("metrics", MetricsView.as_view(), name="metrics"),
     path("api/schema", SpectacularJSONAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(), name="docs"),
     path("redoc", SpectacularRedocView.as_view(), name="redoc"),
     path("admin/", admin.site.urls),
-    path("", RedirectView.as_view(pattern_name="admin:index")),
 ]

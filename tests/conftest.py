@@ -14,7 +14,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
-from policies import cache_redis, throttling
+from policies import cache_redis, presence, throttling
 from policies.authentication import CERTIFICATE_KEY, fingerprint
 from policies.models import Card, Certificate, Device, Door, Person
 from realtime import streams
@@ -54,6 +54,7 @@ def certify(device: Device, der: bytes) -> Certificate:
 @pytest.fixture(autouse=True)
 def _full_buckets() -> None:
     throttling.buckets.clear()
+    presence.heard.take()
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ import datetime as dt
 import pytest
 from django.utils import timezone
 
+from policies import presence
 from policies.models import Certificate, Device, Door, Zone
 from tests.conftest import ANNA_UID, certify
 
@@ -76,6 +77,7 @@ def test_the_last_certificate_that_was_not_revoked_counts(viewer, sensor, certif
 def test_a_device_that_spoke_is_online(viewer, door_client, sensor, time_machine):
     time_machine.move_to(timezone.now(), tick=False)
     door_client.send("POST", "/api/access/check", {"card_uid": ANNA_UID})
+    presence.keep(timezone.now())
 
     door, kitchen = devices(viewer)
 

@@ -93,6 +93,16 @@ def test_the_machine_is_called_by_its_name_and_addresses():
     assert names == pki.host_names()
 
 
+def test_no_command_waits_for_a_resolver_to_learn_the_machines_names(monkeypatch):
+    def dead(*asked: object) -> None:
+        raise AssertionError(f"asked the resolver for {asked}")
+
+    for ask in ("getfqdn", "gethostbyaddr", "gethostbyname", "getaddrinfo"):
+        monkeypatch.setattr(socket, ask, dead)
+
+    assert pki.host_names()[0] == "localhost"
+
+
 def test_a_ca_lasts_twenty_years_and_its_key_is_its_owners(folder):
     ca = certificate(folder / "ca.crt")
 

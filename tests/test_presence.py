@@ -3,7 +3,6 @@
 import datetime as dt
 
 import pytest
-from django.utils import timezone
 
 from policies import presence
 from policies.models import Device, Presence
@@ -13,13 +12,19 @@ from realtime.models import FeedEvent
 START = dt.datetime(2026, 11, 23, 7, 0, tzinfo=dt.UTC)
 
 
+def speak(device: Device, at: dt.datetime) -> None:
+    """The device is heard, and the server's next second notes it."""
+    presence.seen({device.device_id: at})
+    presence.keep(at)
+
+
 def heard(device: Device, pauses: list[float]) -> Presence:
     """The device speaks with these pauses, in seconds; its presence then."""
     at = START
-    presence.seen({device.device_id: at})
+    speak(device, at)
     for pause in pauses:
         at += dt.timedelta(seconds=pause)
-        presence.seen({device.device_id: at})
+        speak(device, at)
     return Presence.objects.get(device=device)
 
 
@@ -59,7 +64,7 @@ def test_nobody_is_waited_for_longer_than_26_hours(door):
 def test_a_device_of_the_past_does_not_go_back_in_time(sensor):
     later = heard(sensor, [60])
 
-    presence.seen({sensor.device_id: START})
+    speak(sensor, START)
 
     assert Presence.objects.get(device=sensor).last_seen == later.last_seen
 
@@ -69,10 +74,10 @@ def test_one_event_when_it_goes_and_one_when_it_returns(sensor):
     silent = START + dt.timedelta(hours=1)
     before = feed.position().seq
 
-    presence.notice_silence(silent)
-    presence.notice_silence(silent)
-    presence.seen({sensor.device_id: silent})
-    presence.seen({sensor.device_id: silent + dt.timedelta(seconds=1)})
+    presence.keep(silent)
+    presence.keep(silent)
+    speak(sensor, silent)
+    speak(sensor, silent + dt.timedelta(seconds=1))
 
     frames = feed.events_between(before, feed.position().seq)
     assert [frame["type"] for frame in frames] == ["device_status", "device_status"]
@@ -83,13 +88,29 @@ def test_one_event_when_it_goes_and_one_when_it_returns(sensor):
 def test_a_device_that_spoke_meanwhile_is_not_marked(sensor):
     heard(sensor, [])
 
-    presence.mark_silent([{"device_id": sensor.device_id, "at": START.isoformat()}])
+    presence.write([{"device_id": sensor.device_id, "silent_at": START.isoformat()}])
 
     assert Presence.objects.get(device=sensor).online is True
 
 
 def test_a_device_that_is_not_on_record_any_more_is_passed_over(db):
-    presence.seen({"gone": timezone.now()})
+    presence.seen({"gone": START})
+    presence.keep(START)
 
     assert Presence.objects.count() == 0
     assert FeedEvent.objects.count() == 0
+
+
+def test_hearing_a_device_costs_the_request_nothing(sensor, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        presence.seen({sensor.device_id: START})
+    presence.heard.take()
+
+
+def test_of_a_second_the_last_time_counts(sensor):
+    presence.seen({sensor.device_id: START + dt.timedelta(seconds=1)})
+    presence.seen({sensor.device_id: START})
+
+    presence.keep(START + dt.timedelta(seconds=2))
+
+    assert Presence.objects.get().last_seen == START + dt.timedelta(seconds=1)

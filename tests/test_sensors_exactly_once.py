@@ -7,7 +7,7 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
-from policies.models import Device
+from policies import presence
 from realtime.streams import NotRecorded
 from sensors import ingest, store, timescale
 from sensors.models import AcceptedReading, DayRollUp, MinuteRollUp, SensorReading
@@ -143,7 +143,7 @@ def test_a_sink_that_fails_half_way_leaves_nothing(sensor, monkeypatch):
     def locked(*args):
         raise OperationalError("database is locked")
 
-    monkeypatch.setattr(store.presence, "seen", locked)
+    monkeypatch.setattr(store.feed, "announce", locked)
 
     # Embedded the device hears of it; in production the worker tries again.
     with pytest.raises((NotRecorded, OperationalError)):
@@ -171,4 +171,4 @@ def test_a_worker_may_hand_over_many_devices_at_once_and_again(sensor, door):
 
     assert SensorReading.objects.count() == 4
     assert summed() == 4
-    assert Device.objects.filter(presence__isnull=False).count() == 2
+    assert set(presence.heard.take()) == {sensor.device_id, door.device_id}

@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,7 +30,7 @@ FIRMWARE_HEADERS = {
     "Accept-Encoding": "identity;q=1,chunked;q=0.1,*;q=0",
     "Content-Type": "application/json",
 }
-FIRMWARE_SOCKET = {
+FIRMWARE_SOCKET: dict[str, Any] = {
     "origin": "file://",
     "subprotocols": ["arduino"],
     "user_agent_header": "arduino-WebSocket-Client",
@@ -89,8 +89,13 @@ def message(body: dict[str, Any]) -> str:
 
 
 def mutual_tls(device: Identity) -> ssl.SSLContext:
-    """Trust the house's CA alone and show the device's certificate."""
+    """Trust the house's CA alone and show the device's certificate.
+
+    The field's mbed TLS speaks 1.2. So must we: the tickets that 1.3 sends after its handshake
+    let websockets 17 wait without end for a house that froze before it answered the upgrade.
+    """
     context = ssl.create_default_context(cafile=str(device.ca))
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(device.certificate, device.key)
     return context
 
@@ -130,6 +135,7 @@ class Socket:
         self.url = f"{url.replace('https', 'wss', 1)}/ws"
         self.tls = mutual_tls(device)
         self.connection: ClientConnection | None = None
+        self._open = ExitStack()
 
     def ask(self, frame: Frame) -> Frame:
         """Send a frame and wait for its answer; Away when there is none in time."""
@@ -146,18 +152,21 @@ class Socket:
         return answer if isinstance(answer, dict) else {}
 
     def close(self) -> None:
-        if self.connection:
-            self.connection.close()
+        self._open.close()
+        self.connection = None
 
     def _opened(self) -> ClientConnection:
         if self.connection is None or self.connection.state is not State.OPEN:
-            self.connection = connect(
-                self.url,
-                ssl=self.tls,
-                proxy=None,
-                open_timeout=TIMEOUT_SECONDS,
-                close_timeout=HANG_UP_SECONDS,
-                **FIRMWARE_SOCKET,
+            self.close()
+            self.connection = self._open.enter_context(
+                connect(
+                    self.url,
+                    ssl=self.tls,
+                    proxy=None,
+                    open_timeout=TIMEOUT_SECONDS,
+                    close_timeout=HANG_UP_SECONDS,
+                    **FIRMWARE_SOCKET,
+                )
             )
         return self.connection
 

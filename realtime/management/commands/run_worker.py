@@ -12,7 +12,8 @@ from django.core.cache import cache
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from policies import presence
+from policies import cache as policy_cache
+from policies import checks, presence
 from realtime import feed
 from realtime.relay import Relay
 from realtime.worker import Worker
@@ -33,7 +34,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, name: str, **options: Any) -> None:
         if settings.EMBEDDED:
             raise CommandError("Without REDIS_URL there is nothing to do: `serve` stores at once.")
-        worker = Worker(name, chores=(heartbeat, notice_silence))
+        checks.refuse_unsafe_redis()
+        worker = Worker(name, chores=(heartbeat, keep_presence, cache_repair))
         feed.listen(Relay().send)
 
         def stop(number: int, frame: FrameType | None) -> None:
@@ -50,6 +52,11 @@ def heartbeat() -> None:
     cache.set(HEARTBEAT_KEY, time.time(), timeout=60)
 
 
-def notice_silence() -> None:
-    """Find silent devices."""
-    presence.notice_silence(timezone.now())
+def keep_presence() -> None:
+    """Write down who was heard; find silent devices."""
+    presence.keep(timezone.now())
+
+
+def cache_repair() -> None:
+    """Make the cache forget a change whose writer could not say so."""
+    policy_cache.repair()

@@ -58,9 +58,13 @@ class Command(BaseCommand):
     def announce(self) -> None:
         """Say where the house is, once it is up."""
         host, port = self.http
-        shown = "localhost" if host in LOOPBACK else host
-        self.stdout.write(f"People:  http://{shown}:{port}/  (admin: /admin/, API: /docs)")
+        everywhere = host in ("0.0.0.0", "::")  # noqa: S104  # compared, not listened on
+        shown = "localhost" if host in LOOPBACK or everywhere else host
+        self.stdout.write(f"People:  http://{shown}:{port}/  (console: /admin/, API: /docs)")
         self.stdout.write(f"Devices: https://localhost:{self.mtls[1]}/  (mutual TLS)")
+        self.stdout.write("Sign in as admin; bootstrap showed the password once. Forgotten:")
+        self.stdout.write("         .venv/bin/python manage.py changepassword admin")
+        self.stdout.flush()  # into a pipe or the journal, too
         if host not in LOOPBACK:
             self.stderr.write(
                 "Warning: passwords cross the network in clear; put nginx with HTTPS in front."

@@ -1,0 +1,96 @@
+"""A real Chromium for tests: what its visitors see, and what they must never see."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, WebSocket, expect, sync_playwright
+
+from tests.house import ADMIN_PASSWORD, House
+
+# Debian's, driven by what Debian's builds understand; nothing is fetched in the background.
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PHONE, DESKTOP = (360, 760), (1280, 800)
+
+
+def executable() -> str:
+    """Chromium's path; without it the test is skipped, in CI it fails."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path:
+        return path
+    reason = "Chromium is missing (Debian: apt install chromium)"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """Chromium, closed at the end."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable(), args=FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Visit:
+    """Somebody at a browser window. Errors and calls to other hosts are noted."""
+
+    def __init__(
+        self, browser: Browser, house: House, size: tuple[int, int] = DESKTOP, **options: Any
+    ) -> None:
+        self.house = house
+        width, height = size
+        self.context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        self.complaints: list[str] = []
+        self.page = self.new_page()
+
+    def new_page(self) -> Page:
+        """Another tab of the same window."""
+        page = self.context.new_page()
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", lambda request: self._note_host(request.url))
+        page.on("websocket", lambda socket: self._note_socket(socket))
+        return page
+
+    def sign_in(self, username: str = "admin", path: str = "/") -> Page:
+        """Type name and password as a person does; the page they lead to."""
+        self.page.goto(self.house.url + path)
+        self.page.get_by_label("Name").press_sequentially(username)
+        self.page.keyboard.press("Tab")
+        self.page.keyboard.type(ADMIN_PASSWORD)
+        self.page.keyboard.press("Enter")
+        return self.page
+
+    def watch(self, username: str = "admin") -> Page:
+        """The dashboard, signed in and live."""
+        page = self.sign_in(username)
+        expect(page.locator("#connection")).to_have_text("Live")
+        return page
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    def _note_socket(self, socket: WebSocket) -> None:
+        self._note_host(socket.url)
+
+    def _note_host(self, url: str) -> None:
+        if urlsplit(url).netloc != f"127.0.0.1:{self.house.http_port}":
+            self.complaints.append(f"asked another host: {url}")
