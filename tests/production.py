@@ -22,7 +22,7 @@ from tests.servers import (
 
 # Tests that start houses of their own: embedded ones, or a whole stack, which need no other mode.
 OWN_HOUSES = ("serve", "device_socket", "viewer_socket", "simulate_devices", "stack", "deploy")
-OWN_SERVERS = ("cache", "check_degraded", "checks", "timescale", "documents", "pki")
+OWN_SERVERS = ("check_degraded", "timescale", "documents", "pki")
 
 
 def main() -> int:

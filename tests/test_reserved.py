@@ -18,10 +18,15 @@ pytestmark = [
 @pytest.fixture
 def reserve():
     reserve = Reserve()
-    reserve.start()
-    reserve.run(own_process, seconds=5)
+    while len(processes(reserve)) < 2:  # both are connected
+        pass
     yield reserve
     reserve.stop()
+
+
+def processes(reserve):
+    """The server's processes of both connections."""
+    return {reserve.run(own_process, seconds=5) for _ in range(4)}
 
 
 def scalar(statement):
@@ -93,13 +98,12 @@ def test_a_thread_that_is_only_late_goes_on_and_one_that_is_stuck_is_replaced(re
 
 
 def test_a_connection_that_ended_is_not_the_askers_concern(reserve):
-    ended = {reserve.run(own_process) for _ in range(4)}
+    ended = processes(reserve)
     for process in ended:
         scalar(f"SELECT pg_terminate_backend({process})")
 
-    answered = {reserve.run(own_process, seconds=5) for _ in range(4)}
+    answered = processes(reserve)
 
-    assert len(ended) == 2
     assert not answered & ended
 
 
@@ -135,13 +139,13 @@ def test_idle_connections_are_asked_now_and_then(monkeypatch):
     monkeypatch.setattr("realtime.reserved.PING_EVERY", 0.02)
     reserve = Reserve()
     reserve.start()
-    first = {reserve.run(own_process, seconds=5) for _ in range(4)}
+    first = processes(reserve)
 
     for process in first:
         scalar(f"SELECT pg_terminate_backend({process})")
     time.sleep(0.3)
 
-    assert not {reserve.run(own_process) for _ in range(4)} & first
+    assert not processes(reserve) & first
     reserve.stop()
 
 
