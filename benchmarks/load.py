@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from websockets.asyncio.client import ClientConnection, connect
+
 Payload = dict[str, Any]
 DEADLINE = 30.0  # seconds; past it the run has failed, whatever the rest would say
 
@@ -34,7 +36,8 @@ class Results:
 
 @dataclass(frozen=True)
 class Job:
-    """A device's part: where it posts, what, how often, and how an answer is judged.
+    """A device's part: where it posts (or sends frames: `/ws`), what, how often, and how an
+    answer is judged.
 
     `judge(body, status, reply)` says in words what is wrong, or "" when nothing is.
     """
@@ -55,8 +58,7 @@ class Connection:
 
     @classmethod
     async def open(cls, port: int, files: Path, device_id: str) -> "Connection":
-        context = ssl.create_default_context(cafile=files / "ca.crt")
-        context.load_cert_chain(files / f"{device_id}.crt", files / f"{device_id}.key")
+        context = mutual_tls(files, device_id)
         return cls(*await asyncio.open_connection("localhost", port, ssl=context))
 
     async def post(self, path: str, body: Payload) -> tuple[int, Payload]:
@@ -78,9 +80,42 @@ class Connection:
             await self.writer.wait_closed()
 
 
+class Socket:
+    """A device's WebSocket as the field opens it: one frame at a time, each answered."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+
+    @classmethod
+    async def open(cls, port: int, files: Path, device_id: str) -> "Socket":
+        options: Payload = {"origin": "file://", "subprotocols": ["arduino"], "compression": None}
+        connection = await connect(
+            f"wss://localhost:{port}/ws",
+            ssl=mutual_tls(files, device_id),
+            ping_interval=None,
+            proxy=None,
+            **options,
+        )
+        return cls(connection)
+
+    async def post(self, path: str, body: Payload) -> tuple[int, Payload]:
+        """The answering frame; a frame has no status."""
+        await self.connection.send(json.dumps(body))
+        return 0, json.loads(await self.connection.recv())
+
+    async def close(self) -> None:
+        await self.connection.close()
+
+
+def mutual_tls(files: Path, device_id: str) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=files / "ca.crt")
+    context.load_cert_chain(files / f"{device_id}.crt", files / f"{device_id}.key")
+    return context
+
+
 async def run(jobs: list[Job], port: int, files: Path, seconds: float, seed: int) -> None:
     """Drive all jobs at once; each job's results fill as it goes."""
-    connections = [await Connection.open(port, files, job.device_id) for job in jobs]
+    connections = [await _open(job, port, files) for job in jobs]
     for job, connection in zip(jobs, connections, strict=True):  # the first request, not counted
         await _ask(job, connection)
     start = time.perf_counter() + 0.5
@@ -95,13 +130,19 @@ async def run(jobs: list[Job], port: int, files: Path, seconds: float, seed: int
         await asyncio.gather(*(connection.close() for connection in connections))
 
 
+async def _open(job: Job, port: int, files: Path) -> Connection | Socket:
+    if job.path == "/ws":
+        return await Socket.open(port, files, job.device_id)
+    return await Connection.open(port, files, job.device_id)
+
+
 def _due_times(job: Job, start: float, seconds: float, chance: random.Random) -> list[float]:
     """One moment in each slot of the job's rhythm, anywhere in it: devices know no metronome."""
     slot = 1 / job.per_second
     return [start + (n + chance.random()) * slot for n in range(int(seconds * job.per_second))]
 
 
-async def _drive(job: Job, connection: Connection, due_times: list[float]) -> None:
+async def _drive(job: Job, connection: Connection | Socket, due_times: list[float]) -> None:
     for due in due_times:
         wait = due - time.perf_counter()
         if wait > 0:
@@ -113,7 +154,7 @@ async def _drive(job: Job, connection: Connection, due_times: list[float]) -> No
             job.results.faults.append(fault)
 
 
-async def _ask(job: Job, connection: Connection) -> str:
+async def _ask(job: Job, connection: Connection | Socket) -> str:
     body = next(job.bodies)
     status, reply = await connection.post(job.path, body)
     fault = job.judge(body, status, reply)
