@@ -19,7 +19,7 @@ ifdef DATA_DIR
 export DATA_DIR
 endif
 
-.PHONY: run stack test browser venv lint fmt clean help bench
+.PHONY: run stack test browser servers venv lint fmt clean help bench
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -60,9 +60,18 @@ browser:
 		echo "Installing Chromium for the browser tests …"; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; fi
 
-test: lint browser ## run every check and every test
+# The production pass needs the servers themselves, which start in folders of the tests.
+servers:
+	@if ! { command -v redis-server && command -v nginx && ls /usr/lib/postgresql/*/bin/postgres; } \
+		>/dev/null 2>&1 && { [ "$$(id -u)" = 0 ] || [ -n "$$CI" ]; } && command -v apt-get >/dev/null; then \
+		echo "Installing PostgreSQL, Redis and nginx for the production pass …"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq postgresql redis-server nginx >/dev/null; fi
+
+test: lint browser servers ## run every check and every test, embedded and in production mode
 	@echo "Tests …"
-	@$(PY) -m pytest -n 2 --cov --cov-report=term-missing:skip-covered
+	@$(PY) -m pytest -n 2 --dist loadfile --cov --cov-report= --cov-fail-under=0
+	@$(PY) -m tests.production --cov --cov-append --cov-report=term-missing:skip-covered
 
 fmt: .venv/installed-dev ## format the code and mend what can be mended
 	@$(PY) -m ruff check --fix --quiet . ; $(PY) -m ruff format .

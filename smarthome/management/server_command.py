@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from policies import checks
 from smarthome import metrics
 from smarthome.management.commands.serve import refuse_unmigrated
 
@@ -26,6 +27,7 @@ class ServerCommand(BaseCommand):
                 f"REDIS_URL. Without them: manage.py serve"
             )
         refuse_unmigrated()
+        checks.refuse_unsafe_redis()
         metrics.bury_the_dead()
         socket.unlink(missing_ok=True)  # of one that was killed
         try:
