@@ -1,4 +1,4 @@
-"""The access log in the console: evidence, so only to be read."""
+"""The access log and door events in the console: evidence, so only to be read."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,7 +8,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from access import history
-from access.models import AccessLog
+from access.models import AccessLog, DoorEvent
+from policies.evidence import EvidenceAdmin
 from policies.models import Device
 
 
@@ -22,12 +23,12 @@ class DoorFilter(admin.SimpleListFilter):
         doors = Device.objects.filter(kind=Device.Kind.DOOR)
         return [(door.device_id, str(door)) for door in doors]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[AccessLog]) -> QuerySet[AccessLog]:
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(device_id=self.value()) if self.value() else queryset
 
 
 @admin.register(AccessLog)
-class AccessLogAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+class AccessLogAdmin(EvidenceAdmin):
     """Who stood before which door, and what the door was told."""
 
     list_display = ("timestamp", "who", "where", "granted", "reason", "rule")
@@ -45,7 +46,6 @@ class AccessLogAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in 
         "latency_ms",
         "log_id",
     )
-    show_full_result_count = False
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[AccessLog], search_term: str
@@ -57,19 +57,23 @@ class AccessLogAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return self.fields
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
     @admin.display(description="person", ordering="user_name")
     def who(self, row: AccessLog) -> str:
         return row.user_name or row.card_uid
 
     @admin.display(description="door", ordering="device_name")
     def where(self, row: AccessLog) -> str:
+        return row.device_name or row.device_id
+
+
+@admin.register(DoorEvent)
+class DoorEventAdmin(EvidenceAdmin):
+    """What doors reported of themselves."""
+
+    list_display = ("timestamp", "where", "event")
+    list_filter = ("timestamp", DoorFilter, "event")
+    fields = ("timestamp", "where", "event", "fields", "log_id")
+
+    @admin.display(description="door", ordering="device_name")
+    def where(self, row: DoorEvent) -> str:
         return row.device_name or row.device_id

@@ -28,6 +28,7 @@ CONSOLE: dict[Role, dict[str, tuple[str, ...]]] = {
     Role.VIEWER: {"sensors.sensorreading": ("view",), "policies.device": ("view",)},
     Role.OPERATOR: {
         "access.accesslog": ("view",),
+        "access.doorevent": ("view",),
         "policies.person": ("view",),
         "policies.card": ("view",),
         "policies.peoplegroup": ("view",),

@@ -8,6 +8,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
+from policies.evidence import EvidenceAdmin
 from policies.models import Device
 from sensors.models import FLAG_WORDS, UNITS, SensorReading
 
@@ -39,11 +40,10 @@ class DeviceFilter(admin.SimpleListFilter):
 
 
 @admin.register(SensorReading)
-class SensorReadingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # as above
+class SensorReadingAdmin(EvidenceAdmin):
     list_display = ("time", "device", "temperatures", "humidities", "pressures", "remarks")
     list_filter = (DeviceFilter, "time", "time_source")
     list_per_page = 50
-    show_full_result_count = False
     paginator = NearPaginator
     fields = (
         "device",
@@ -63,15 +63,6 @@ class SensorReadingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # as abov
         name = Device.objects.filter(device_id=OuterRef("device_id")).values("name")
         rows: QuerySet[SensorReading] = super().get_queryset(request)
         return rows.annotate(device_name=Subquery(name))
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     @admin.display(ordering="device_id")
     def device(self, reading: SensorReading) -> str:

@@ -10,7 +10,8 @@ from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
 
-from access.models import AccessLog
+from access import door_events
+from access.models import AccessLog, DoorEvent
 from policies.ids import uuid7
 from policies.models import Card, Certificate, Device, Door, Person, Presence, Rule, Zone
 from tests.conftest import ANNA_UID
@@ -86,11 +87,12 @@ def furnished(annas_card, door, sensor, log_row) -> None:
     """One of everything."""
     Zone.objects.create(name="ground floor").devices.add(door)
     Rule.objects.create(name="front door only").doors.add(door.door)
+    door_events.record(door, {"event": "forced_open", "battery": 71})
     Presence.objects.all().delete()
 
 
 MODELS = ("person", "card", "peoplegroup", "zone", "rule", "door", "device", "certificate")
-PAGES = [f"policies_{model}" for model in MODELS] + ["access_accesslog"]
+PAGES = [f"policies_{model}" for model in MODELS] + ["access_accesslog", "access_doorevent"]
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -105,6 +107,17 @@ def test_an_owner_opens_every_list_and_every_row(owner, furnished, name):
     ]
 
     assert set(statuses) == {200}
+
+
+def test_a_door_event_is_in_words_and_only_read(owner, furnished):
+    event = DoorEvent.objects.get()
+
+    shown = owner.get(page("access_doorevent_changelist")).content.decode()
+
+    assert "forced open" in shown
+    assert "front door" in shown
+    assert owner.get(page("access_doorevent_add")).status_code == 403
+    assert owner.post(page("access_doorevent_delete", event.pk)).status_code == 403
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,14 @@ Every frame is checked as a request would be: certificate, rate, fields.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import DatabaseError
 from django.utils import timezone
 from rest_framework.exceptions import (
     AuthenticationFailed,
-    ParseError,
     PermissionDenied,
     Throttled,
     ValidationError,
@@ -19,7 +20,7 @@ from rest_framework.exceptions import (
 from access.door_events import record as record_door_event
 from policies.authentication import CERTIFICATE_KEY, admit, identify
 from policies.models import Device
-from policies.strict_json import Malformed, parse_object
+from realtime.consumers.frames import parsed
 from realtime.consumers.identity import NOT_ALLOWED, NOT_SIGNED_IN
 from realtime.consumers.threads import on_thread
 from realtime.hub import encode
@@ -45,6 +46,8 @@ class DeviceConsumer(AsyncWebsocketConsumer):
             await on_thread(self.scope, self._identify)
         except (AuthenticationFailed, PermissionDenied) as error:
             await self._refuse(error)
+        except DatabaseError as error:  # it is asked again with every frame
+            await self.send(encode({"type": "error", **self.describe(error)}))
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         try:
@@ -63,7 +66,7 @@ class DeviceConsumer(AsyncWebsocketConsumer):
         device, verdict = admit(self.scope[CERTIFICATE_KEY], timezone.now(), "ingest")
         if verdict and not verdict.allowed:
             raise Throttled(wait=verdict.retry_after)
-        frame = _parsed(text)
+        frame = parsed(text)
         kind = frame.get("type", "sensor_reading")
         if kind == "sensor_reading":
             return _acknowledge_reading(device, frame)
@@ -75,20 +78,12 @@ class DeviceConsumer(AsyncWebsocketConsumer):
         """Say why; when it is the certificate that is refused, there is nothing more to say."""
         await self.send(encode({"type": "error", **self.describe(error)}))
         try:
-            await on_thread(self.scope, self._identify)
+            with suppress(DatabaseError):
+                await on_thread(self.scope, self._identify)
         except AuthenticationFailed:
             await self.close(NOT_SIGNED_IN)
         except PermissionDenied:
             await self.close(NOT_ALLOWED)
-
-
-def _parsed(text: str | None) -> dict[str, Any]:
-    if text is None:
-        raise ParseError("Send text frames.")
-    try:
-        return parse_object(text)
-    except Malformed as error:
-        raise ParseError(str(error)) from None
 
 
 def _acknowledge_reading(device: Device, frame: dict[str, Any]) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from django.http.request import split_domain_port, validate_host
 from rest_framework.exceptions import ParseError, ValidationError
 
 from policies.roles import Role
-from policies.strict_json import Malformed, parse_object
 from realtime import feed
 from realtime.consumers import identity, snapshot
+from realtime.consumers.frames import parsed
 from realtime.consumers.identity import NOT_ALLOWED, NOT_SIGNED_IN, Identity
 from realtime.consumers.threads import on_thread
 from realtime.hub import Encoded, Hub, Viewer, encode
@@ -59,7 +59,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         try:
-            await self._handle(_parsed(text_data))
+            await self._handle(parsed(text_data))
         except (ParseError, ValidationError) as error:
             if self.viewer is None:
                 await self.close(NOT_SIGNED_IN)
@@ -154,15 +154,6 @@ def allowed_origin(origin: str, host: str) -> bool:
     parts = urlsplit(origin)
     own = (parts.scheme, parts.netloc.lower()) == (scheme, host.lower())
     return own and validate_host(domain, settings.ALLOWED_HOSTS)
-
-
-def _parsed(text: str | None) -> dict[str, Any]:
-    if text is None:
-        raise ParseError("Send text frames.")
-    try:
-        return parse_object(text)
-    except Malformed as error:
-        raise ParseError(str(error)) from None
 
 
 def _flag(frame: dict[str, Any], name: str, default: bool) -> bool:
