@@ -70,7 +70,7 @@ servers:
 
 test: lint browser servers ## run every check and every test, embedded and in production mode
 	@echo "Tests …"
-	@$(PY) -m pytest -n 2 --dist loadfile --cov --cov-report= --cov-fail-under=0
+	@$(PY) -m pytest -n 2 --cov --cov-report= --cov-fail-under=0
 	@$(PY) -m tests.production --cov --cov-append --cov-report=term-missing:skip-covered
 
 fmt: .venv/installed-dev ## format the code and mend what can be mended
