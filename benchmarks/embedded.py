@@ -332,7 +332,7 @@ def report(figures: dict[str, Any], rounds: list[Round]) -> None:
         line("  of a core, %", f"{of.shown.cpu_share:.0%}".rstrip("%"))
     _, watched, slow = (of.shown for of in rounds)
     growth = f"{slow.growth_mb:.1f}, without {watched.growth_mb:.1f}"
-    line("memory grew in pause, MB", growth, GOALS["paused_viewer_mb"])
+    line("pause and return, MB", growth, GOALS["paused_viewer_mb"])
     line("missed by resume", figures["events_missed_by_resume"], GOALS["events_missed_by_resume"])
     line("start, s", figures["embedded_start_s"], GOALS["embedded_start_s"])
     for name in ("paused", "cut off"):

@@ -115,14 +115,14 @@ async def watched(
     result = Round()
     viewers = await _start_viewers(house, slow=slow)
     try:
-        load = _load(house, jobs, result, seconds + CATCH_UP_SECONDS if slow else seconds, seed)
+        all_seconds = seconds + CATCH_UP_SECONDS if slow else seconds
+        load = _load(house, jobs, result, all_seconds, seed)
+        observer = asyncio.create_task(_observe(house, result, all_seconds + SETTLE_SECONDS))
         if slow:
             await _tell(viewers, "pause")
-        await _observe(house, result, seconds)
-        if slow:
+            await asyncio.sleep(seconds)
             await _tell(viewers, "wake")
-        await load
-        await asyncio.sleep(SETTLE_SECONDS)
+        await asyncio.gather(load, observer)
         await _tell(viewers, "end")
         assert viewers.stdout
         result.compare(json.loads(await viewers.stdout.read()))
