@@ -206,8 +206,8 @@ class DaphneServer(daphne.server.Server):
         # every answer that took longer than 80 ms.
         gc.collect()
         gc.freeze()
-        # The door's thread and the event loop take turns on one interpreter; with Python's 5 ms
-        # a turn, 1 check in 100 waited 35 ms, with half a millisecond 28.
+        # The door's thread and the event loop take turns on one interpreter, and Python's turn of
+        # 5 ms is long beside a check. The gain is small: a quiet pair of runs showed none.
         sys.setswitchinterval(SWITCH_SECONDS)
 
     def recognise(self, protocol: Any, scope: Scope) -> None:
