@@ -62,18 +62,11 @@ def position() -> Position:
     return Position(str(feed.feed_id), feed.seq, feed.pruned_to)
 
 
-def events_between(after: int, up_to: int) -> list[Frame]:
-    """The kept events with `after` < seq <= `up_to`, oldest first."""
-    return [
-        {
-            "type": event.type,
-            "seq": event.seq,
-            "device_id": event.device_id,
-            "timestamp": event.timestamp,
-            "data": event.data,
-        }
-        for event in FeedEvent.objects.filter(seq__gt=after, seq__lte=up_to)
-    ]
+def events_between(after: int, up_to: int, most: int | None = None) -> list[Frame]:
+    """The kept events with `after` < seq <= `up_to`, oldest first, at most so many."""
+    events = FeedEvent.objects.filter(seq__gt=after, seq__lte=up_to)
+    names = ("type", "seq", "device_id", "timestamp", "data")
+    return [{**event} for event in events.values(*names)[:most]]
 
 
 def prune(now: dt.datetime) -> None:

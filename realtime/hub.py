@@ -19,10 +19,19 @@ TOO_SLOW = 4408
 
 
 class Outlet(Protocol):
-    """The sending side of a socket: whether its buffer has room, and a call when it has again."""
+    """The sending side of a socket: whether anybody is there, whether its buffer has room, and a
+    call when it has again."""
 
-    has_room: bool
     on_room: Callable[[], None] | None
+
+    @property
+    def is_open(self) -> bool: ...
+
+    @property
+    def has_room(self) -> bool: ...
+
+    async def room(self) -> None:
+        """Wait until there is room, or nobody there any more."""
 
 
 class Viewer:
@@ -41,6 +50,7 @@ class Viewer:
         self.batch = False
         self.held = True  # while it is being brought up to date
         self.seq = 0  # the newest number it was sent
+        self.let_go_to = 0  # the newest event that was held and let go while it was replayed
         self._events: list[Frame] = []
         self._readings: dict[str, Frame] = {}
 
@@ -53,14 +63,27 @@ class Viewer:
             or bool(self.outlet and not self.outlet.has_room)
         )
 
+    def hold_from_now(self) -> None:
+        """It is about to be brought up to date: what happens meanwhile comes afterwards."""
+        self.held, self.let_go_to = True, 0
+
     def hold(self, frames: Sequence[Frame]) -> bool:
-        """Keep frames for later; False when it is too many."""
+        """Keep frames for later; False when it is too many.
+
+        While the past is being replayed nothing is lost by letting events go: the replay comes to
+        them.
+        """
         for one in frames:
             if one["type"] == READING:
                 self._readings[one["device_id"]] = one
             else:
                 self._events.append(one)
-        return len(self._events) <= MOST_HELD_EVENTS
+        if len(self._events) <= MOST_HELD_EVENTS:
+            return True
+        if self.held:
+            self.let_go_to = self._events[-1]["seq"]
+            self._events = []
+        return self.held
 
     def take_held(self) -> list[Frame]:
         """What was held and is news to this viewer, in order."""
@@ -88,7 +111,7 @@ class Hub:
         """Frames of the feed, on the event loop."""
         encoded = Encoded(frames)
         for viewer in [v for v in self.viewers if not v.batch]:
-            _offer(viewer, encoded)
+            _offer(self, viewer, encoded)
         self._waiting += frames
         if self._flush_at is None:
             loop = asyncio.get_running_loop()
@@ -100,6 +123,16 @@ class Hub:
         viewer.held = False
         viewer.seq = after
         self._send_held(viewer)
+
+    def give_up(self, viewer: Viewer) -> None:
+        """End a viewer; when it comes back and resumes it hears what it missed."""
+        self.viewers.discard(viewer)  # its close frame may wait long to be read
+        _start(viewer.close(TOO_SLOW))
+
+    def end_all(self) -> None:
+        """Nobody knows any more what these viewers were not told."""
+        for viewer in list(self.viewers):
+            self.give_up(viewer)
 
     def has_room(self, viewer: Viewer) -> None:
         """A full socket has room again."""
@@ -118,7 +151,7 @@ class Hub:
         encoded = Encoded(self._waiting)
         self._waiting = []
         for viewer in [v for v in self.viewers if v.batch]:
-            _offer(viewer, encoded)
+            _offer(self, viewer, encoded)
 
 
 class Encoded:
@@ -161,11 +194,11 @@ def mask(one: Frame) -> Frame:
     return one | {"data": one["data"] | {"card_uid": None}}
 
 
-def _offer(viewer: Viewer, encoded: Encoded) -> None:
+def _offer(hub: Hub, viewer: Viewer, encoded: Encoded) -> None:
     """Send frames to a viewer, or hold them for it; give up on one that is too far behind."""
     if viewer.must_hold:
         if not viewer.hold(encoded.frames):
-            _start(viewer.close(TOO_SLOW))
+            hub.give_up(viewer)
         return
     if encoded.frames[0]["seq"] <= viewer.seq:  # it came while these were waiting for the batch
         encoded = Encoded([one for one in encoded.frames if one["seq"] > viewer.seq])

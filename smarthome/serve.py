@@ -6,6 +6,7 @@ before the body is read, errors in our shape, idle connections that live as long
 rarely. `smarthome.live` shares all of it but the listeners.
 """
 
+import asyncio
 import gc
 import sys
 from collections.abc import Callable, Sequence
@@ -39,6 +40,13 @@ PEOPLE_IDLE_SECONDS = 75
 LINGER_BYTES = 1024 * 1024
 LINGER_SECONDS = 2
 MAX_FRAME_BYTES = 64 * 1024
+# Frames that a socket's application has not read yet. Beyond it nothing more is read from the peer.
+MOST_UNREAD_FRAMES = 64
+READ_AGAIN_SECONDS = 0.05
+# A peer that does not answer a ping so long is gone. A page that was asleep for a minute is not.
+PING_TIMEOUT = 90
+# How long a close frame may lie behind what a slow viewer has still to read.
+CLOSE_SECONDS = 60
 SWITCH_SECONDS = 0.0005
 
 
@@ -119,6 +127,22 @@ class Socket(WebSocketProtocol):
     """Daphne's WebSocket. Its limit on messages is for what comes in; a snapshot may be larger."""
 
     maxMessagePayloadSize: int  # noqa: N815  # Autobahn's name
+    is_reading = True
+
+    def onMessage(self, payload: bytes, is_binary: bool) -> None:  # noqa: N802  # Autobahn's
+        """Daphne's queue has no end; a peer that outruns us waits in its own buffers."""
+        super().onMessage(payload, is_binary)
+        if self.is_reading and self.application_queue.qsize() >= MOST_UNREAD_FRAMES:
+            self.is_reading = False
+            self.transport.pauseProducing()
+            self._read_again()
+
+    def _read_again(self) -> None:
+        if self.application_queue.qsize() < MOST_UNREAD_FRAMES // 2:
+            self.is_reading = True
+            self.transport.resumeProducing()
+        elif self.state != self.STATE_CLOSED:
+            reactor.callLater(READ_AGAIN_SECONDS, self._read_again)
 
     def sendMessage(self, payload: bytes, *args: Any, **kwargs: Any) -> Any:  # noqa: N802  # Autobahn's name
         limit, self.maxMessagePayloadSize = self.maxMessagePayloadSize, 0
@@ -135,7 +159,7 @@ class SocketFactory(WebSocketFactory):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.setProtocolOptions(failByDrop=False)
+        self.setProtocolOptions(failByDrop=False, closeHandshakeTimeout=CLOSE_SECONDS)
 
 
 @implementer(IPushProducer)
@@ -146,19 +170,30 @@ class Outlet:
     """
 
     def __init__(self) -> None:
-        self.has_room = True
+        self.is_open = True
         self.on_room: Callable[[], None] | None = None
+        self._room = asyncio.Event()
+        self._room.set()
+
+    @property
+    def has_room(self) -> bool:
+        return self.is_open and self._room.is_set()
+
+    async def room(self) -> None:
+        """Wait until there is room, or nobody there any more."""
+        await self._room.wait()
 
     def pauseProducing(self) -> None:  # noqa: N802  # Twisted's name
-        self.has_room = False
+        self._room.clear()
 
     def resumeProducing(self) -> None:  # noqa: N802  # Twisted's name
-        self.has_room = True
+        self._room.set()
         if self.on_room:
             self.on_room()
 
     def stopProducing(self) -> None:  # noqa: N802  # Twisted's name
-        self.has_room = False
+        self.is_open = False
+        self._room.set()
 
 
 class DaphneServer(daphne.server.Server):
@@ -178,6 +213,7 @@ class DaphneServer(daphne.server.Server):
             websocket_max_frame_size=MAX_FRAME_BYTES,
             # Sessions and tokens end sockets here, not age.
             websocket_timeout=-1,
+            ping_timeout=PING_TIMEOUT,
             verbosity=0,
         )
 

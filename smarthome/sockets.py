@@ -68,7 +68,7 @@ class Sockets:
             feed.listen(show)
             self.tasks.append(loop.create_task(self._notice_silence()))
         else:  # the worker announces frames, and notices silence
-            receiver = Receiver(self.hub.take, self.executors[faces.PEOPLE])
+            receiver = Receiver(self.hub, self.executors[faces.PEOPLE])
             self.tasks.append(loop.create_task(receiver.run()))
 
     async def _end_lost_identities(self) -> None:

@@ -101,6 +101,12 @@ class House:
         self.process = None
         return status
 
+    def resident_mb(self) -> float:
+        """How much memory the process takes."""
+        assert self.process
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
     def enrol(self, device_id: str, kind: str) -> None:
         """Give a device its files in `devices/`."""
         out = str(self.data_dir / "devices")

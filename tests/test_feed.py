@@ -197,6 +197,37 @@ async def test_a_socket_that_stays_full_is_given_up():
     await settle()
 
     assert screen.closed == [TOO_SLOW]
+    assert hub.viewers == set()
+
+
+async def test_events_let_go_during_a_replay_are_the_replays_to_bring():
+    hub, screen = Hub(), Screen()
+    viewer = Viewer(screen.send, screen.close, None, identity="somebody")
+    hub.add(viewer)
+    viewer.hold_from_now()
+
+    hub.take(numbered(*[access_event(str(i)) for i in range(MOST_HELD_EVENTS + 1)]))
+    hub.take(numbered(access_event("after"), start=MOST_HELD_EVENTS + 2))
+    await settle()
+    must_be_replayed_to = viewer.let_go_to
+    hub.release(viewer, after=must_be_replayed_to)
+    await settle()
+
+    assert screen.closed == []
+    assert must_be_replayed_to == MOST_HELD_EVENTS + 1
+    assert [frame["data"]["id"] for frame in screen.frames] == ["after"]
+
+
+async def test_when_nobody_knows_what_was_missed_all_have_to_resume():
+    hub = Hub()
+    _, first = watching(hub)
+    _, second = watching(hub, batch=True)
+
+    hub.end_all()
+    await settle()
+
+    assert (first.closed, second.closed) == ([TOO_SLOW], [TOO_SLOW])
+    assert hub.viewers == set()
 
 
 async def test_what_happens_during_the_snapshot_comes_once_after_it():

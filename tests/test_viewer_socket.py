@@ -210,6 +210,52 @@ def test_who_resumes_misses_no_access_event_even_across_kill_9(tmp_path):
     assert numbers == sorted(numbers)
 
 
+def announce(house: House, count: int, text: str = "x") -> None:
+    """So many alerts in the feed, numbered in their text, from another process."""
+    run(
+        house,
+        "from realtime import feed;"
+        "feed.announce([feed.frame('system_alert', 'front-door', '2026-11-23T07:37:01.542Z',"
+        f" {{'level': 'info', 'message': '{text} %d' % n}}) for n in range({count})])",
+    )
+
+
+def test_a_long_replay_comes_in_pages_and_whole(house):
+    with viewer_socket(house) as viewer:
+        hello, snapshot = sign_in(viewer, house.token(), batch=True)
+        announce(house, 250)
+        send(viewer, type="resume", feed=hello["feed"], seq=snapshot["seq"])
+        pages = []
+        while (frame := receive(viewer))["type"] != "resumed":
+            pages.append(frame)
+
+    alerts = [[one for one in page["frames"] if one["type"] == "system_alert"] for page in pages]
+    assert [len(page) for page in alerts] == [100, 100, 50]
+    messages = [one["data"]["message"] for page in alerts for one in page]
+    assert messages == [f"x {n}" for n in range(250)]
+    assert frame["seq"] >= snapshot["seq"] + 250
+
+
+def test_a_viewer_that_asks_and_does_not_read_costs_little(tmp_path):
+    with open_house(tmp_path, **NO_LIMITS) as house:
+        house.enrol("front-door", "door")
+        announce(house, 1000, "x" * 1000)
+        deaf = socket.create_connection(("127.0.0.1", house.http_port))
+        with viewer_socket(house, sock=deaf, max_queue=1) as viewer:
+            hello, _ = sign_in(viewer, house.token())
+            badge(house)
+            before = house.resident_mb()
+            for _ in range(100):  # 100 MB if it were written without looking
+                send(viewer, type="resume", feed=hello["feed"], seq=0)
+            time.sleep(3)
+            badge(house)
+            growth = house.resident_mb() - before
+            resumed = [wait_for(viewer, "resumed", timeout=30) for _ in range(3)]
+
+    assert growth < 20
+    assert len(resumed) == 3
+
+
 @pytest.mark.parametrize(("feed", "seq"), [("unknown", 0), (None, 10**15)])
 def test_loss_is_always_said(house, feed, seq):
     with viewer_socket(house) as viewer:

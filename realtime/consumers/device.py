@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError
 from django.utils import timezone
 from rest_framework.exceptions import (
@@ -22,8 +21,8 @@ from policies.authentication import CERTIFICATE_KEY, admit, identify
 from policies.models import Device
 from realtime.consumers.frames import parsed
 from realtime.consumers.identity import NOT_ALLOWED, NOT_SIGNED_IN
+from realtime.consumers.patience import PatientConsumer
 from realtime.consumers.threads import on_thread
-from realtime.hub import encode
 from sensors.ingest import AcceptedBatch, ingest
 
 SUBPROTOCOL = "arduino"
@@ -32,7 +31,7 @@ SUBPROTOCOL = "arduino"
 Describe = Callable[[Exception], dict[str, Any]]
 
 
-class DeviceConsumer(AsyncWebsocketConsumer):
+class DeviceConsumer(PatientConsumer):
     """One device's socket."""
 
     def __init__(self, describe: Describe) -> None:
@@ -47,7 +46,7 @@ class DeviceConsumer(AsyncWebsocketConsumer):
         except (AuthenticationFailed, PermissionDenied) as error:
             await self._refuse(error)
         except DatabaseError as error:  # it is asked again with every frame
-            await self.send(encode({"type": "error", **self.describe(error)}))
+            await self.say({"type": "error", **self.describe(error)})
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         try:
@@ -55,9 +54,9 @@ class DeviceConsumer(AsyncWebsocketConsumer):
         except (AuthenticationFailed, PermissionDenied) as error:
             await self._refuse(error)
         except Exception as error:  # noqa: BLE001  # described and, when unknown, logged
-            await self.send(encode({"type": "error", **self.describe(error)}))
+            await self.say({"type": "error", **self.describe(error)})
         else:
-            await self.send(encode(reply))
+            await self.say(reply)
 
     def _identify(self) -> Device:
         return identify(self.scope[CERTIFICATE_KEY], timezone.now())
@@ -76,7 +75,7 @@ class DeviceConsumer(AsyncWebsocketConsumer):
 
     async def _refuse(self, error: AuthenticationFailed | PermissionDenied) -> None:
         """Say why; when it is the certificate that is refused, there is nothing more to say."""
-        await self.send(encode({"type": "error", **self.describe(error)}))
+        await self.say({"type": "error", **self.describe(error)})
         try:
             with suppress(DatabaseError):
                 await on_thread(self.scope, self._identify)

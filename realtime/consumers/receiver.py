@@ -11,8 +11,9 @@ from channels.layers import get_channel_layer
 from django.db import DatabaseError
 
 from realtime import feed
-from realtime.consumers.snapshot import replay
+from realtime.consumers.snapshot import missed
 from realtime.feed import Frame
+from realtime.hub import Hub
 from realtime.relay import GROUP
 
 logger = logging.getLogger(__name__)
@@ -23,15 +24,13 @@ QUIET_SECONDS = 1.0  # without a message: ask the database whether one was lost
 
 
 class Receiver:
-    """One per process; `show` takes frames on the event loop."""
+    """One per process; shows frames to the hub's viewers, on the event loop."""
 
-    def __init__(
-        self, show: Callable[[Sequence[Frame]], None], executor: ThreadPoolExecutor
-    ) -> None:
-        self.show, self.executor = show, executor
+    def __init__(self, hub: Hub, executor: ThreadPoolExecutor) -> None:
+        self.hub, self.executor = hub, executor
         self.layer: Any = get_channel_layer()
         self.messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self.seq: int | None = None  # up to where everything was shown
+        self.feed_id, self.seq = "", 0  # the feed, and up to where everything was shown
 
     async def run(self) -> None:
         """Receive until cancelled."""
@@ -47,28 +46,35 @@ class Receiver:
             listening.cancel()
 
     async def _step(self) -> None:
-        if self.seq is None:
-            self.seq = (await self._ask(feed.position)).seq
+        if not self.feed_id:
+            where = await self._ask(feed.position)
+            self.feed_id, self.seq = where.feed_id, where.seq
         try:
             message = await asyncio.wait_for(self.messages.get(), QUIET_SECONDS)
         except TimeoutError:
             where = await self._ask(feed.position)
-            if where.seq > self.seq:
-                await self._fill(where.seq)
+            if (where.feed_id, where.seq) != (self.feed_id, self.seq):
+                await self._fill()
             return
         if message["from"] > self.seq + 1:
-            await self._fill(message["from"] - 1)
+            await self._fill()
         self._pass_on([one for one in message["frames"] if one["seq"] > self.seq], message["to"])
 
-    async def _fill(self, up_to: int) -> None:
+    async def _fill(self) -> None:
         """A message was lost: read from the database what it said."""
-        missed = await self._ask(replay, self.seq, up_to)
-        self._pass_on(missed, up_to)
+        page = None
+        while not (page and page.is_last):
+            page = await self._ask(missed, self.feed_id, self.seq)
+            if page is None:  # forgotten, or another database: viewers find out when they resume
+                self.feed_id = ""
+                self.hub.end_all()
+                return
+            self._pass_on(page.frames, page.seq)
 
     def _pass_on(self, frames: Sequence[Frame], up_to: int) -> None:
         if frames:
-            self.show(frames)
-        self.seq = max(self.seq or 0, up_to)
+            self.hub.take(frames)
+        self.seq = max(self.seq, up_to)
 
     async def _listen(self) -> None:
         """Bring messages into the queue, whatever happens to Redis."""

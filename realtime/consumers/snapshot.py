@@ -1,5 +1,6 @@
 """What a viewer needs to know before live frames mean anything to it. Runs on a thread."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.utils import timezone
@@ -13,6 +14,7 @@ from realtime.feed import READING, Frame
 from sensors import history
 
 LAST_EVENTS = 50
+PAGE = 100  # events; an hour of a busy house in one piece would hold up its doors
 
 
 def snapshot(*, with_uid: bool) -> dict[str, Any]:
@@ -29,10 +31,25 @@ def snapshot(*, with_uid: bool) -> dict[str, Any]:
     }
 
 
-def replay(after: int, up_to: int) -> list[Frame]:
-    """What a viewer missed: every event, and of readings the newest per device."""
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of what was missed, up to `seq`; the last one brings the newest readings, too."""
+
+    frames: list[Frame]
+    seq: int
+    is_last: bool
+
+
+def missed(feed_id: str, after: int) -> Page | None:
+    """What comes after a number, a page of it; None when the feed does not know that any more."""
+    where = feed.position()
+    if feed_id != where.feed_id or not where.pruned_to <= after <= where.seq:
+        return None
+    events = feed.events_between(after, where.seq, PAGE)
+    if len(events) == PAGE:
+        return Page(events, events[-1]["seq"], is_last=False)
     readings = [
-        feed.frame(READING, device_id, reading["timestamp"], reading) | {"seq": up_to}
+        feed.frame(READING, device_id, reading["timestamp"], reading) | {"seq": where.seq}
         for device_id, reading in history.latest_of_all().items()
     ]
-    return [*feed.events_between(after, up_to), *readings]
+    return Page([*events, *readings], where.seq, is_last=True)

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 from rest_framework.exceptions import ParseError, ValidationError
@@ -15,16 +14,18 @@ from realtime import feed
 from realtime.consumers import identity, snapshot
 from realtime.consumers.frames import parsed
 from realtime.consumers.identity import NOT_ALLOWED, NOT_SIGNED_IN, Identity
+from realtime.consumers.patience import PatientConsumer
 from realtime.consumers.threads import on_thread
-from realtime.hub import Encoded, Hub, Viewer, encode
+from realtime.hub import Encoded, Hub, Viewer
 
 SIGN_IN_SECONDS = 5
+PAGE_PAUSE = 0.01  # seconds; doors share the interpreter with a long replay
 CHECK_SECONDS = 0.5  # that an identity still holds; the contract promises a second
 
 Describe = Callable[[Exception], dict[str, Any]]
 
 
-class ViewerConsumer(AsyncWebsocketConsumer):
+class ViewerConsumer(PatientConsumer):
     """One viewer's socket."""
 
     viewer: Viewer | None = None
@@ -51,11 +52,14 @@ class ViewerConsumer(AsyncWebsocketConsumer):
         if found:
             await self._sign_in(found)
 
-    async def disconnect(self, code: int) -> None:
-        if self.deadline:
-            self.deadline.cancel()
-        if self.viewer:
-            self.hub.viewers.discard(self.viewer)
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if self.deadline:
+                self.deadline.cancel()
+            if self.viewer:
+                self.hub.viewers.discard(self.viewer)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         try:
@@ -64,7 +68,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
             if self.viewer is None:
                 await self.close(NOT_SIGNED_IN)
             else:
-                await self.send(encode({"type": "error", **self.describe(error)}))
+                await self.say({"type": "error", **self.describe(error)})
 
     async def _handle(self, frame: dict[str, Any]) -> None:
         kind = frame.get("type")
@@ -101,18 +105,21 @@ class ViewerConsumer(AsyncWebsocketConsumer):
             await self.close(NOT_ALLOWED)
             return
         outlet = self.scope.get("smarthome.outlet")
-        self.viewer = Viewer(self._send_text, self.close, outlet, found)
+        self.viewer = Viewer(self.send, self.close, outlet, found)
         self.viewer.masked = found.role < Role.OPERATOR
         self.viewer.batch = batch
         self.hub.add(self.viewer)
         where = await on_thread(self.scope, feed.position)
-        await self.send(encode({"type": "hello", "feed": where.feed_id, "seq": where.seq}))
+        await self.say({"type": "hello", "feed": where.feed_id, "seq": where.seq})
         await self._send_snapshot(self.viewer)
 
     async def _send_snapshot(self, viewer: Viewer) -> None:
-        viewer.held = True
-        state = await on_thread(self.scope, snapshot.snapshot, with_uid=not viewer.masked)
-        await self.send(encode(state))
+        while True:
+            viewer.hold_from_now()
+            state = await on_thread(self.scope, snapshot.snapshot, with_uid=not viewer.masked)
+            await self.say(state)
+            if viewer.let_go_to <= state["seq"]:
+                break  # else it was so long under way that it says too little
         self.hub.release(viewer, after=state["seq"])
 
     async def _resume(self, viewer: Viewer, frame: dict[str, Any]) -> None:
@@ -120,21 +127,30 @@ class ViewerConsumer(AsyncWebsocketConsumer):
         name, after = frame.get("feed"), frame.get("seq")
         if not isinstance(name, str) or isinstance(after, bool) or not isinstance(after, int):
             raise ValidationError({"resume": ["feed is a text and seq a number."]})
-        viewer.held = True
-        where = await on_thread(self.scope, feed.position)
-        if name != where.feed_id or not where.pruned_to <= after <= where.seq:
-            await self.send(encode({"type": "gap", "from": after, "to": where.seq}))
+        viewer.hold_from_now()
+        reached = await self._replay(viewer, name, after)
+        if reached is None:
+            where = await on_thread(self.scope, feed.position)
+            await self.say({"type": "gap", "from": after, "to": where.seq})
             await self._send_snapshot(viewer)
-            return
-        missed = await on_thread(self.scope, snapshot.replay, after, where.seq)
-        if missed:
-            for text in Encoded(missed).for_viewer(viewer):
-                await self.send(text)
-        await self.send(encode({"type": "resumed", "seq": where.seq}))
-        self.hub.release(viewer, after=where.seq)
+        else:
+            await self.say({"type": "resumed", "seq": reached})
+            self.hub.release(viewer, after=reached)
 
-    async def _send_text(self, text: str) -> None:
-        await self.send(text)
+    async def _replay(self, viewer: Viewer, name: str, after: int) -> int | None:
+        """Send what came after a number, each page when the one before it has left.
+
+        The number up to which nothing is missing now; None when the feed cannot say.
+        """
+        while page := await on_thread(self.scope, snapshot.missed, name, after):
+            if page.frames:
+                for text in Encoded(page.frames).for_viewer(viewer):
+                    await self.say_text(text)
+            if page.is_last and page.seq >= viewer.let_go_to:
+                return page.seq
+            after = page.seq
+            await asyncio.sleep(PAGE_PAUSE)
+        return None
 
     async def _close_unless_signed_in(self) -> None:
         await asyncio.sleep(SIGN_IN_SECONDS)

@@ -1,0 +1,32 @@
+"""What sockets of devices and viewers have in common: they do not write to who does not read."""
+
+import asyncio
+from typing import Any
+
+from channels.exceptions import StopConsumer
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from realtime.hub import TOO_SLOW, encode
+
+ROOM_SECONDS = 60  # for what was sent before to be read
+
+
+class PatientConsumer(AsyncWebsocketConsumer):
+    """A socket that waits for room before it says more."""
+
+    async def say(self, frame: dict[str, Any]) -> None:
+        """Send a frame when there is room for it."""
+        await self.say_text(encode(frame))
+
+    async def say_text(self, text: str) -> None:
+        """Send an encoded frame when there is room; end with 4408 when none comes in a minute."""
+        outlet = self.scope.get("smarthome.outlet")
+        if outlet and not outlet.has_room:
+            try:
+                await asyncio.wait_for(outlet.room(), ROOM_SECONDS)
+            except TimeoutError:
+                await self.close(TOO_SLOW)
+                raise StopConsumer from None
+            if not outlet.is_open:
+                raise StopConsumer
+        await self.send(text)
