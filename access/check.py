@@ -70,7 +70,6 @@ def check_access(
         decision, card_uid, door.device_id, log_id(door.device_id, event_id, decision, at)
     )
     entry = _entry(door, answer, at)
-    entry["may_repeat"] = event_id is not None
     entry["latency_ms"] = round((time.perf_counter() - begun) * 1000, 2)
     streams.publish("access", [entry])
     CHECKS.labels(str(decision.reason)).inc()

@@ -16,6 +16,7 @@ from policies.ids import uuid7
 from policies.models import Device
 from policies.moments import parse_moment, to_milliseconds, utc_text
 from realtime import feed, streams
+from realtime.insert import insert_new
 
 ABOUT_THE_FRAME = ("type", "device_id", "timestamp", "event_id")
 MOST_FIELDS = 16
@@ -63,9 +64,7 @@ def own_fields(body: dict[str, Any]) -> dict[str, Any]:
 
 def write(entries: Sequence[streams.Entry]) -> None:
     """The sink: store door events and show the new ones."""
-    known = DoorEvent.objects.filter(log_id__in=[entry["id"] for entry in entries])
-    stored = {str(log_id) for log_id in known.values_list("log_id", flat=True)}
-    new = [entry for entry in entries if entry["id"] not in stored]
+    by_id = {entry["id"]: entry for entry in entries}
     rows = [
         DoorEvent(
             log_id=entry["id"],
@@ -75,11 +74,15 @@ def write(entries: Sequence[streams.Entry]) -> None:
             event=entry["event"],
             fields=entry["fields"],
         )
-        for entry in new
+        for entry in by_id.values()
     ]
-    DoorEvent.objects.bulk_create(rows, ignore_conflicts=True)
+    new = insert_new(rows, "log_id")
     feed.announce(
-        [feed.frame("door_event", e["device_id"], e["timestamp"], e["fields"]) for e in new]
+        [
+            feed.frame("door_event", entry["device_id"], entry["timestamp"], entry["fields"])
+            for id, entry in by_id.items()
+            if id in new
+        ]
     )
     presence.seen({e["device_id"]: parse_moment(e["timestamp"]) for e in entries})
 

@@ -7,6 +7,7 @@ from access.models import AccessLog
 from policies import presence
 from policies.moments import parse_moment
 from realtime import feed
+from realtime.insert import insert_new
 from realtime.streams import Entry
 
 # What a row of the log shows outside; the sink knows the values before the row has a number.
@@ -16,6 +17,7 @@ ROW = ("id", "timestamp", "device_id", "card_uid", "granted", "reason", "user_na
 def write(entries: Sequence[Entry]) -> None:
     """Store access events and show the new ones. The same id is the same row: a repeat changes
     nothing."""
+    by_id = {entry["id"]: entry for entry in entries}
     rows = [
         AccessLog(
             log_id=entry["id"],
@@ -29,20 +31,11 @@ def write(entries: Sequence[Entry]) -> None:
             rule=entry["rule"],
             latency_ms=entry["latency_ms"],
         )
-        for entry in entries
+        for entry in by_id.values()
     ]
-    repeated = _stored([entry["id"] for entry in entries if entry["may_repeat"]])
-    AccessLog.objects.bulk_create(rows, ignore_conflicts=True)
-    feed.announce([f for e in entries if e["id"] not in repeated for f in _frames(e)])
+    new = insert_new(rows, "log_id")
+    feed.announce([f for id, entry in by_id.items() if id in new for f in _frames(entry)])
     presence.seen({row.device_id: row.timestamp for row in rows})
-
-
-def _stored(ids: list[str]) -> set[str]:
-    """Those of the ids that have a row already; only a door's own event ids can."""
-    if not ids:
-        return set()
-    known = AccessLog.objects.filter(log_id__in=ids)
-    return {str(log_id) for log_id in known.values_list("log_id", flat=True)}
 
 
 def _frames(entry: Entry) -> Iterator[feed.Frame]:

@@ -13,6 +13,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
+from realtime.insert import insert_new
 from realtime.models import Feed, FeedEvent
 
 Frame = dict[str, Any]
@@ -47,7 +48,7 @@ def announce(frames: Sequence[Frame]) -> None:
     now = timezone.now()
     events = [_event(one, now) for one in numbered if one["type"] != READING]
     if events:
-        FeedEvent.objects.bulk_create(events)
+        insert_new(events, "seq")
     transaction.on_commit(lambda: _show(numbered))
 
 

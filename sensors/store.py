@@ -10,6 +10,7 @@ from django.db import connection
 from policies import presence
 from policies.moments import parse_moment
 from realtime import feed
+from realtime.insert import insert_new
 from realtime.streams import Entry
 from sensors import postgres, rollups, timescale
 from sensors.models import AcceptedReading, SensorReading
@@ -17,15 +18,12 @@ from sensors.models import AcceptedReading, SensorReading
 RAW_KEPT = dt.timedelta(days=90)
 IDS_KEPT = dt.timedelta(days=8)
 RAW_FIELDS = ("temperature", "humidity", "pressure", "metrics", "time_source", "flags")
-IDS_A_STATEMENT = 400  # × 2 columns: below 999, the lowest limit of variables in use
 IDS_A_BITE = 5000
 
 
 def write(entries: Sequence[Entry]) -> None:
     """Store readings and add them to the sums. The same id is the same row: the first wins."""
-    new = _new(entries)
-    if new:
-        _add(new)
+    new = _add(_not_in_ledger(entries))
     feed.announce(_newest(new))
     presence.seen(_last_received(entries))
 
@@ -39,26 +37,28 @@ def forget_old_ids(now: dt.datetime) -> int:
     return forgotten
 
 
-def _new(entries: Sequence[Entry]) -> list[Entry]:
-    """The entries that are not stored yet, one an id."""
+def _not_in_ledger(entries: Sequence[Entry]) -> list[Entry]:
+    """The entries whose ids were not accepted before, one an id."""
     first: dict[str, Entry] = {}
     for entry in entries:
         first.setdefault(entry["id"], entry)
     known = {id for id, entry in first.items() if _is_for_ledger(entry)}
     known -= _enter(known, parse_moment(max(entry["received_at"] for entry in entries)))
-    if timescale.readings_have_key():
-        # The ledger forgets; the rows must not be summed twice even so.
-        known |= _stored([id for id in first if id not in known])
     return [entry for id, entry in first.items() if id not in known]
 
 
-def _add(new: Sequence[Entry]) -> None:
+def _add(entries: list[Entry]) -> list[Entry]:
+    """Store readings; those that were new. The ledger forgets, a table's key does not."""
     if connection.vendor == "postgresql":
+        known = _stored(entries) if timescale.readings_have_key() else set()
+        new = [entry for entry in entries if entry["id"] not in known]
         postgres.copy(new)
     else:
-        SensorReading.objects.bulk_create(map(_row, new), ignore_conflicts=True)
-    if not timescale.keeps_sums():
+        stored = insert_new([_row(entry) for entry in entries], "id")
+        new = [entry for entry in entries if entry["id"] in stored]
+    if new and not timescale.keeps_sums():
         rollups.add(new)
+    return new
 
 
 def _is_for_ledger(entry: Entry) -> bool:
@@ -77,39 +77,12 @@ def _enter(ids: Collection[str], accepted_at: dt.datetime) -> set[str]:
     """
     if connection.vendor == "postgresql":
         return postgres.enter(ids, accepted_at)
-    fields = AcceptedReading._meta.concrete_fields  # id, accepted_at
-    new: set[str] = set()
-    for part in _parts(sorted(ids)):
-        values = [
-            field.get_db_prep_save(value, connection)
-            for id in part
-            for field, value in zip(fields, (id, accepted_at), strict=True)
-        ]
-        with connection.cursor() as cursor:
-            cursor.execute(_enter_sql(len(part)), values)
-            new |= {str(uuid.UUID(id)) for (id,) in cursor.fetchall()}
-    return new
+    return insert_new([AcceptedReading(id, accepted_at) for id in sorted(ids)], "id")
 
 
-def _enter_sql(rows: int) -> str:
-    table = AcceptedReading._meta.db_table
-    marks = ", ".join(["(%s, %s)"] * rows)
-    return (
-        f"INSERT INTO {table} (id, accepted_at) VALUES {marks} "  # noqa: S608  # our own name
-        "ON CONFLICT DO NOTHING RETURNING id"
-    )
-
-
-def _stored(ids: list[str]) -> set[str]:
-    found: set[str] = set()
-    for part in _parts(ids):
-        rows = SensorReading.objects.filter(pk__in=part).order_by()
-        found |= set(map(str, rows.values_list("pk", flat=True)))
-    return found
-
-
-def _parts(items: list[Any]) -> list[list[Any]]:
-    return [items[i : i + IDS_A_STATEMENT] for i in range(0, len(items), IDS_A_STATEMENT)]
+def _stored(entries: Sequence[Entry]) -> set[str]:
+    rows = SensorReading.objects.filter(pk__in=[entry["id"] for entry in entries]).order_by()
+    return set(map(str, rows.values_list("pk", flat=True)))
 
 
 def _row(entry: Entry) -> SensorReading:

@@ -56,6 +56,10 @@ class Request(WebRequest):
     refused = False
     received = 0
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        # Forms are Django's to read; Twisted would do it, too, on the event loop.
+        super().__init__(*args, parsePOSTFormSubmission=False, **options)
+
     def gotLength(self, length: int | None) -> None:  # noqa: N802  # Twisted's name
         """The headers are complete: refuse a body that is too large before reading it."""
         super().gotLength(length)

@@ -87,11 +87,12 @@ class Sockets:
         while True:
             await asyncio.sleep(SILENCE_SECONDS)
             with _logged():
-                await self._ask(presence.keep, timezone.now())
+                # What the doors' thread commits itself does not make it forget what it has read.
+                await self._ask(presence.keep, timezone.now(), faces.DEVICE)
 
-    async def _ask(self, work: Callable[[Any], T], about: Any) -> T:
+    async def _ask(self, work: Callable[[Any], T], about: Any, face: str = faces.PEOPLE) -> T:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.executors[faces.PEOPLE], work, about)
+        return await loop.run_in_executor(self.executors[face], work, about)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from policies import presence
@@ -329,8 +330,9 @@ def test_a_reading_costs_a_fixed_number_of_queries(sensor_client, django_assert_
     sensor_client.send("POST", PATH, {"temperature": 20, "boot_id": 1, "seq": 1})
 
     # The certificate; two for the savepoint; ledger, row; the number of the live frame; and in
-    # tables known ids and four sums.
-    with django_assert_num_queries(6 if timescale.keeps_sums() else 11):
+    # tables four sums. COPY does not say what was new: a plain PostgreSQL is asked before.
+    in_tables = 10 if connection.vendor == "sqlite" else 11
+    with django_assert_num_queries(6 if timescale.keeps_sums() else in_tables):
         sensor_client.send("POST", PATH, {"temperature": 20, "boot_id": 1, "seq": 2})
 
 

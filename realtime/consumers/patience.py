@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from channels.consumer import get_handler_name
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 
@@ -13,6 +14,11 @@ ROOM_SECONDS = 60  # for what was sent before to be read
 
 class PatientConsumer(AsyncWebsocketConsumer):
     """A socket that waits for room before it says more."""
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """As Channels does, without its look after old database connections on yet another thread
+        for every frame: ours are used on threads that keep theirs."""
+        await getattr(self, get_handler_name(message))(message)
 
     async def say(self, frame: dict[str, Any]) -> None:
         """Send a frame when there is room for it."""
