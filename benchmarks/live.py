@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from websockets.asyncio.client import connect
+
 from benchmarks.load import Job, Payload, Results, run
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -20,14 +22,15 @@ VIEWERS = 20
 CATCH_UP_SECONDS = 5  # under load, after the pause
 SETTLE_SECONDS = 2
 SAMPLE_SECONDS = 0.5
+EVENTS_AN_HOUR, THAT_HOUR = 72_000, "that-hour"  # of 20 checks a second
 
 
 @dataclass(frozen=True)
 class House:
-    """Where the house under test listens, how much memory (MB) it takes at the moment and how
-    many seconds of a core it has used so far."""
+    """Where the house under test listens (people: a URL, devices: a port), how much memory (MB)
+    it takes at the moment and how many seconds of a core it has used so far."""
 
-    http: int
+    people: str
     mtls: int
     files: Path
     memory: Callable[[], float]
@@ -36,8 +39,8 @@ class House:
     async def token(self) -> str:
         """The owner's access token; it lasts five minutes, a round does not."""
         body = {"username": "admin", "password": os.environ["ADMIN_PASSWORD"]}
-        request = urllib.request.Request(  # our own port
-            f"http://127.0.0.1:{self.http}/api/auth/token",
+        request = urllib.request.Request(  # noqa: S310  # our own house
+            f"{self.people}/api/auth/token",
             json.dumps(body).encode(),
             {"Content-Type": "application/json"},
         )
@@ -57,6 +60,7 @@ class Round:
     # Readings that a viewer was not sent, newer ones stood for them; by viewer.
     skipped: dict[str, int] = field(default_factory=dict)
     codes: dict[str, list[int | None]] = field(default_factory=dict)
+    replay_s: float = 0  # how long the hour took to tell
 
     def note(self, job: Job) -> Job:
         """The job, its accepted requests noted at the moment their answers were read."""
@@ -133,8 +137,63 @@ async def watched(
     return result
 
 
+async def returning(house: House, jobs: list[Job], seconds: float, seed: int) -> Round:
+    """The load while one viewer comes back after an hour and is told every event of it."""
+    result = Round()
+    seq = await asyncio.to_thread(an_hour_passes)
+    load = _load(house, jobs, result, seconds, seed)
+    observer = asyncio.create_task(_observe(house, result, seconds))
+    begun, told = time.monotonic(), 0
+    address = house.people.replace("http", "ws", 1) + "/ws"
+    async with connect(address, compression=None, max_size=None, proxy=None) as viewer:
+        await viewer.send(json.dumps({"type": "auth", "token": await house.token(), "batch": True}))
+        hello = json.loads(await viewer.recv())
+        await viewer.send(json.dumps({"type": "resume", "feed": hello["feed"], "seq": seq}))
+        text = ""
+        while not text.startswith('{"type":"resumed"'):
+            text = str(await viewer.recv())
+            told += text.count(f'"device_id":"{THAT_HOUR}"')
+        result.replay_s = time.monotonic() - begun
+    result.missed["after an hour"] = EVENTS_AN_HOUR - told
+    await asyncio.gather(load, observer)
+    return result
+
+
+def an_hour_passes() -> int:
+    """Put an hour's events into the feed; its number before."""
+    from django.db import transaction
+    from django.utils import timezone
+
+    from realtime.models import Feed, FeedEvent
+
+    with transaction.atomic():
+        feed = Feed.objects.get()
+        seq, feed.seq = feed.seq, feed.seq + EVENTS_AN_HOUR
+        feed.save()
+        now = timezone.now()
+        data = {
+            "id": "x" * 36,
+            "card_uid": "04:A3:2B:F2:1C:80",
+            "granted": True,
+            "reason": "granted",
+        }
+        FeedEvent.objects.bulk_create(
+            FeedEvent(
+                seq=seq + n,
+                type="access_event",
+                device_id=THAT_HOUR,
+                timestamp="2026-01-01T00:00:00.000Z",
+                data=data,
+                added_at=now,
+            )
+            for n in range(1, EVENTS_AN_HOUR + 1)
+        )
+    return seq
+
+
 async def _start_viewers(house: House, *, slow: bool) -> Process:
-    arguments = [f"ws://127.0.0.1:{house.http}/ws", str(VIEWERS), *(["slow"] if slow else [])]
+    url = house.people.replace("http", "ws", 1) + "/ws"
+    arguments = [url, str(VIEWERS), *(["slow"] if slow else [])]
     viewers = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "benchmarks.viewers", *arguments),
         cwd=PROJECT,

@@ -30,7 +30,7 @@ class Results:
     lateness: list[float] = field(default_factory=list)  # ms the generator itself woke late
 
     def percentile(self, percent: float) -> float:
-        ordered = sorted(self.latencies)
+        ordered = sorted(self.latencies) or [float("inf")]  # nothing was ever answered
         return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 

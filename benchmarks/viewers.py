@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
 RETRY_SECONDS = 0.2
 CUT_EVERY_SECONDS = 10
@@ -44,6 +44,8 @@ class Viewer:
                 await self._watch_once()
             except ConnectionClosed as closed:
                 self.codes.append(closed.rcvd.code if closed.rcvd else None)
+            except (OSError, WebSocketException):
+                pass  # the house is away
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _watch_once(self) -> None:
