@@ -71,7 +71,7 @@ def check_access(
     )
     entry = _entry(door, answer, at)
     entry["latency_ms"] = round((time.perf_counter() - begun) * 1000, 2)
-    streams.publish("access", [entry])
+    streams.publish("access", [entry], by=door.answer_by)
     CHECKS.labels(str(decision.reason)).inc()
     CHECK_SECONDS.observe(time.perf_counter() - begun)
     if decision.reason is Reason.CARD_BLOCKED:

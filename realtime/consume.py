@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 
@@ -23,8 +23,7 @@ decode = json.JSONDecoder().raw_decode
 STUCK_MS = 30_000
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One entry of a stream, as it was read, and what it says or why that cannot be told."""
 
     id: Id
@@ -43,6 +42,8 @@ def make_groups(client: Any) -> None:
     for kind in kinds():
         try:
             client.xgroup_create(key(kind), GROUP, id="0", mkstream=True)
+        except redis.OutOfMemoryError:
+            pass  # there was room for one before: who reads makes room again
         except redis.ResponseError as error:
             if "BUSYGROUP" not in str(error):
                 raise
@@ -68,11 +69,15 @@ def claim_stuck(client: Any, consumer: str, count: int) -> dict[str, list[Messag
 
 
 def acknowledge(client: Any, kind: str, messages: Sequence[Message]) -> None:
-    """They are committed: forget them."""
+    """They are committed: forget them.
+
+    No MULTI: a Redis that is out of memory queues no command, and would stay full for ever. Deleted
+    first: should it die in between, XAUTOCLAIM clears what is pending and not there any more.
+    """
     ids = [message.id for message in messages]
-    with client.pipeline(transaction=True) as pipeline:
-        pipeline.xack(key(kind), GROUP, *ids)
+    with client.pipeline(transaction=False) as pipeline:
         pipeline.xdel(key(kind), *ids)
+        pipeline.xack(key(kind), GROUP, *ids)
         pipeline.execute()
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from channels.layers import get_channel_layer
+from redis import RedisError
 
 from realtime.feed import READING, Frame
 
@@ -18,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 GROUP = "feed"
 SEND_SECONDS = 2.0
+MOST_WAITING = 5  # messages; a frozen Redis would have a connection for each
 
 
 class Relay:
@@ -26,6 +28,7 @@ class Relay:
 
     def __init__(self) -> None:
         self.layer: Any = get_channel_layer()
+        self.waiting = 0
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, name="relay", daemon=True).start()
 
@@ -40,10 +43,15 @@ class Relay:
         asyncio.run_coroutine_threadsafe(self._send(message), self.loop)
 
     async def _send(self, message: dict[str, Any]) -> None:
+        if self.waiting >= MOST_WAITING:
+            return  # whoever comes through next shows the hole
+        self.waiting += 1
         try:
             await asyncio.wait_for(self.layer.group_send(GROUP, message), SEND_SECONDS)
-        except (OSError, TimeoutError) as error:
+        except (RedisError, OSError, TimeoutError) as error:
             logger.warning("viewers will hear of %s later: %s", message["to"], error)
+        finally:
+            self.waiting -= 1
 
 
 def coalesced(frames: Sequence[Frame]) -> list[Frame]:

@@ -4,7 +4,7 @@ A frozen PostgreSQL cannot be timed out from inside: `statement_timeout` is the 
 libpq takes two seconds at least to give up connecting. So whoever must answer in time hands the
 work to a reserved thread and waits for that long only. A thread that missed its deadline and does
 not come back is left to itself and replaced; the new one connects on its own time, never while
-somebody waits for it.
+somebody waits for it. Once all threads are known to be without an answer, nobody waits for them.
 """
 
 import logging
@@ -118,8 +118,9 @@ class Reserve:
                 self._open.pop(about, None)
 
     def _hand_over(self, work: Callable[[], T], future: "Future[T]", until: float) -> T:
+        patience = 0.0 if self._is_away() else max(0.0, until - time.monotonic())
         try:
-            thread = self._idle.get(timeout=max(0.0, until - time.monotonic()))
+            thread = self._idle.get(timeout=patience)
         except Empty:
             self._replace_stuck()
             future.set_exception(Late("no connection to the database is free"))
@@ -131,17 +132,22 @@ class Reserve:
             thread.late_since = time.monotonic()
             raise
 
-    def _replace_stuck(self) -> None:
-        before = time.monotonic() - STUCK_AFTER
+    def _is_away(self) -> bool:
+        """Whether no thread has a connection that answers: waiting for one would only hold up
+        those who need no database."""
         with self._lock:
-            for thread in [one for one in self._threads if 0 < one.late_since < before]:
+            return all(thread.cut_off or thread.is_stuck() for thread in self._threads)
+
+    def _replace_stuck(self) -> None:
+        with self._lock:
+            for thread in [one for one in self._threads if one.is_stuck()]:
                 logger.warning("a database connection does not come back and is replaced")
                 thread.leave()
                 self._threads.discard(thread)
-                self._add()
+                self._add(cut_off=True)
 
-    def _add(self) -> None:
-        thread = _Reserved(self._idle)
+    def _add(self, *, cut_off: bool = False) -> None:
+        thread = _Reserved(self._idle, cut_off=cut_off)
         self._threads.add(thread)
         thread.start()
 
@@ -156,12 +162,17 @@ class Reserve:
 class _Reserved(threading.Thread):
     """One thread and its connection."""
 
-    def __init__(self, idle: "SimpleQueue[_Reserved]") -> None:
+    def __init__(self, idle: "SimpleQueue[_Reserved]", *, cut_off: bool) -> None:
         super().__init__(name="reserved", daemon=True)
+        self.cut_off = cut_off  # the database did not let it connect, or stopped answering before
         self.jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._idle = idle
         self._leaving = threading.Event()
         self.late_since = 0.0  # monotonic; 0 while nobody has given up waiting for it
+
+    def is_stuck(self) -> bool:
+        """Whether somebody gave up waiting for it a while ago, and it still is not back."""
+        return 0 < self.late_since < time.monotonic() - STUCK_AFTER
 
     def leave(self) -> None:
         """End after what is being done now, however long that takes."""
@@ -186,9 +197,11 @@ class _Reserved(threading.Thread):
                     _limit_statements()
             except DatabaseError as error:
                 logger.debug("no connection yet: %s", error)
+                self.cut_off = True
                 connection.close()
                 self._leaving.wait(RECONNECT_EVERY)
             else:
+                self.cut_off = False
                 return True
         return False
 

@@ -18,6 +18,7 @@ import redis
 from django.conf import settings
 from django.db import DatabaseError, transaction
 
+from realtime.breaker import Breaker
 from realtime.reserved import reserve
 
 logger = logging.getLogger(__name__)
@@ -27,10 +28,10 @@ Sink = Callable[[Sequence[Entry]], None]
 
 GROUP = "store"
 FIELD = b"entry"
-# Seconds. A check has 150 ms in all and another store to turn to; a reading can be sent again.
-CHECK_TIMEOUT, INGEST_TIMEOUT = 0.05, 0.5
+# Seconds. A check has 150 ms in all and another store to turn to. A reading can be sent again, and
+# while it waits it holds a thread that a check may need.
+CHECK_TIMEOUT, INGEST_TIMEOUT = 0.05, 0.1
 DIRECT_SECONDS = 0.08  # for a record that goes straight into the database
-CLOSED_FOR = 1.0  # how long a stream Redis that failed is not asked again
 # Of its memory: beyond this readings are refused, so that door events always find room.
 MOST_FULL = 0.8
 MEMORY_AGE = 1.0  # seconds for which a reading of the memory is good
@@ -78,8 +79,11 @@ def dead_key(kind: str) -> str:
     return f"dead:{kind}"
 
 
-def publish(kind: str, entries: Sequence[Entry]) -> None:
-    """Make entries durable; NotRecorded when that failed."""
+def publish(kind: str, entries: Sequence[Entry], *, by: float = 0.0) -> None:
+    """Make entries durable; NotRecorded when that failed.
+
+    `by` is the monotonic time by which the answer is needed.
+    """
     if settings.EMBEDDED:
         record(kind, entries)
         return
@@ -90,7 +94,7 @@ def publish(kind: str, entries: Sequence[Entry]) -> None:
             raise NotRecorded(f"the stream did not take {kind} entries: {error}") from error
         # The entries' ids make it one row even if the stream took them after all. A door waits,
         # and a frozen database would never answer: so with a deadline.
-        _store_in_time(kind, entries)
+        _store_in_time(kind, entries, by)
 
 
 def store(kind: str, entries: Sequence[Entry]) -> None:
@@ -108,9 +112,9 @@ def record(kind: str, entries: Sequence[Entry]) -> None:
         raise NotRecorded(f"{len(entries)} {kind} entries were not recorded: {error}") from error
 
 
-def _store_in_time(kind: str, entries: Sequence[Entry]) -> None:
+def _store_in_time(kind: str, entries: Sequence[Entry], by: float) -> None:
     try:
-        reserve.run(lambda: store(kind, entries), seconds=DIRECT_SECONDS)
+        reserve.run(lambda: store(kind, entries), seconds=DIRECT_SECONDS, by=by)
     except DatabaseError as error:
         raise NotRecorded(f"{len(entries)} {kind} entries were not recorded: {error}") from error
 
@@ -118,7 +122,8 @@ def _store_in_time(kind: str, entries: Sequence[Entry]) -> None:
 def _append(kind: str, entries: Sequence[Entry]) -> None:
     urgent = _kinds[kind].urgent
     client = connect(CHECK_TIMEOUT if urgent else INGEST_TIMEOUT)
-    breaker.refuse_if_open()
+    if not breaker.lets_through():
+        raise redis.ConnectionError("the stream Redis failed a moment ago")
     try:
         if not urgent and memory.share(client) >= MOST_FULL:
             raise Full(f"the stream Redis is {MOST_FULL:.0%} full")
@@ -126,8 +131,8 @@ def _append(kind: str, entries: Sequence[Entry]) -> None:
             for entry in entries:
                 pipeline.xadd(key(kind), {FIELD: json.dumps(entry)})
             pipeline.execute()
-    except (redis.ConnectionError, redis.TimeoutError):
-        breaker.open()
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        breaker.open(error)
         raise
 
 
@@ -144,27 +149,6 @@ def connect(timeout: float) -> Any:
         retry=None,
         protocol=2,
     )
-
-
-class Breaker:
-    """Stops asking a Redis that just failed: waiting for it would hold up everybody."""
-
-    def __init__(self) -> None:
-        self._closed_until = 0.0
-
-    def open(self) -> None:
-        """It failed: leave it alone for a second."""
-        self._closed_until = time.monotonic() + CLOSED_FOR
-
-    def refuse_if_open(self) -> None:
-        """ConnectionError while it is left alone; then one caller may try."""
-        now = time.monotonic()
-        if now < self._closed_until:
-            raise redis.ConnectionError("the stream Redis failed a moment ago")
-
-    def reset(self) -> None:
-        """Forget the failure."""
-        self._closed_until = 0.0
 
 
 class Memory:
@@ -184,5 +168,9 @@ class Memory:
         return self._share
 
 
-breaker = Breaker()
+def _ping() -> None:
+    connect(INGEST_TIMEOUT).ping()
+
+
+breaker = Breaker("stream", "readings are refused and the database takes checks", _ping)
 memory = Memory()

@@ -28,6 +28,9 @@ BLOCK_MS = 500
 READ_TIMEOUT = 5.0
 CLAIM_EVERY, CARE_EVERY, PRUNE_EVERY = 5.0, 1.0, 3600.0
 LONGEST_WAIT = 2.0  # seconds between tries while a store is away
+# A worker that is frozen in a transaction holds locks that every other one waits for: the database
+# ends what takes longer, before the others claim its entries.
+LONGEST_STATEMENT = "20s"
 
 # What is wrong with an entry itself: it will never be stored, however often it is tried.
 DATA_ERRORS = (DataError, IntegrityError, ValidationError, ValueError, KeyError, TypeError)
@@ -56,6 +59,7 @@ class Worker:
         wait = 0.0
         while not self.stopping:
             try:
+                limit_statements()
                 self.prepare()
                 while self._ahead or not self.stopping:
                     self.step()
@@ -147,3 +151,14 @@ class Worker:
             return False
         self._due[name] = now + every
         return True
+
+
+def limit_statements() -> None:
+    """For this connection, whether it is waited for the database or for us."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT set_config('statement_timeout', %s, false),"
+                " set_config('idle_in_transaction_session_timeout', %s, false)",
+                [LONGEST_STATEMENT, LONGEST_STATEMENT],
+            )

@@ -10,20 +10,14 @@ from django.db import connection
 from realtime.streams import Entry
 from sensors.models import AcceptedReading, SensorReading
 
-# An entry's values are texts and numbers that PostgreSQL reads as they are.
-PLAIN = (
-    "id",
-    "time",
-    "device_id",
-    "temperature",
-    "humidity",
-    "pressure",
-    "time_source",
-    "device_time",
-    "received_at",
+COLUMNS = (
+    "id, time, device_id, temperature, humidity, pressure,"
+    " time_source, device_time, received_at, metrics, flags"
 )
-JSON = ("metrics", "flags")
-COPY = f"COPY {SensorReading._meta.db_table} ({', '.join(PLAIN + JSON)}) FROM STDIN"
+COPY = f"COPY {SensorReading._meta.db_table} ({COLUMNS}) FROM STDIN"
+NULL = r"\N"
+# What would end a value or a row.
+ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 ENTER = (
     f"INSERT INTO {AcceptedReading._meta.db_table} (id, accepted_at)"  # noqa: S608  # our own name
     " SELECT id, %s FROM unnest(%s::uuid[]) AS id ON CONFLICT DO NOTHING RETURNING id::text"
@@ -39,16 +33,34 @@ def enter(ids: Collection[str], accepted_at: dt.datetime) -> set[str]:
 
 def copy(entries: Sequence[Entry]) -> None:
     """Add readings whose ids are new."""
+    lines = "".join(map(_line, entries))
     with (
         connection.cursor() as cursor,
         connection.wrap_database_errors,
         cursor.copy(COPY) as rows,
     ):
-        for entry in entries:
-            row = [entry[name] for name in PLAIN]
-            rows.write_row(row + [_json(entry[name]) for name in JSON])
+        rows.write(lines)
+
+
+def _line(entry: Entry) -> str:
+    """A row as COPY reads it, at a third of what psycopg takes for one. Ids, times and the words
+    of our own have nothing to escape."""
+    return (
+        f"{entry['id']}\t{entry['time']}\t{entry['device_id']}"
+        f"\t{_number(entry['temperature'])}\t{_number(entry['humidity'])}"
+        f"\t{_number(entry['pressure'])}\t{entry['time_source']}\t{_text(entry['device_time'])}"
+        f"\t{entry['received_at']}\t{_json(entry['metrics'])}\t{_json(entry['flags'])}\n"
+    )
+
+
+def _number(value: float | None) -> float | str:
+    return NULL if value is None else value
+
+
+def _text(value: str | None) -> str:
+    return NULL if value is None else value.translate(ESCAPES)
 
 
 def _json(value: Any) -> str:
     """Nearly all are empty, and then Python's text is JSON, at a tenth of the cost."""
-    return json.dumps(value) if value else str(value)
+    return json.dumps(value).translate(ESCAPES) if value else str(value)

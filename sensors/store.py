@@ -42,13 +42,18 @@ def _not_in_ledger(entries: Sequence[Entry]) -> list[Entry]:
     first: dict[str, Entry] = {}
     for entry in entries:
         first.setdefault(entry["id"], entry)
-    known = {id for id, entry in first.items() if _is_for_ledger(entry)}
+    # With workers all may come again. SQLite is written by requests alone, which do not repeat what
+    # the house itself numbered.
+    all_may = connection.vendor == "postgresql"
+    known = {id for id, entry in first.items() if all_may or entry["device_made_id"]}
     known -= _enter(known, parse_moment(max(entry["received_at"] for entry in entries)))
     return [entry for id, entry in first.items() if id not in known]
 
 
 def _add(entries: list[Entry]) -> list[Entry]:
     """Store readings; those that were new. The ledger forgets, a table's key does not."""
+    if not entries:
+        return []
     if connection.vendor == "postgresql":
         known = _stored(entries) if timescale.readings_have_key() else set()
         new = [entry for entry in entries if entry["id"] not in known]
@@ -59,14 +64,6 @@ def _add(entries: list[Entry]) -> list[Entry]:
     if new and not timescale.keeps_sums():
         rollups.add(new)
     return new
-
-
-def _is_for_ledger(entry: Entry) -> bool:
-    """Whether an entry may come again: a device's own may, and with workers all may.
-
-    SQLite is written by requests alone, which do not repeat what the house itself numbered.
-    """
-    return connection.vendor == "postgresql" or bool(entry["device_made_id"])
 
 
 def _enter(ids: Collection[str], accepted_at: dt.datetime) -> set[str]:

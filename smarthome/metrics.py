@@ -1,27 +1,39 @@
 """`/metrics` for Prometheus: of this process, or of all processes of a production house together.
 
 Several processes each write what they count into files of a folder (`PROMETHEUS_MULTIPROC_DIR`,
-one folder a process, side by side), and whoever is asked adds them up.
+one folder a process, side by side), and whoever is asked adds them up. How much waits in the
+streams is asked of Redis at that moment: a worker that is away could not say it.
 """
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import redis
 from django.conf import settings
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, generate_latest
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from policies.roles import IsViewer
+from realtime import consume, streams
+from realtime.consume import State
 from smarthome.faces import METRICS_KEY
 
 LOOPBACK = ("127.0.0.1", "::1")
+# Of each stream, what an operator wants to know.
+WAITING: dict[str, tuple[str, Callable[[State], float]]] = {
+    "lag": ("Entries that no worker has read yet.", lambda one: max(0, one.length - one.pending)),
+    "pending": ("Entries that were read and are not stored yet.", lambda one: one.pending),
+    "oldest_seconds": ("Age of the oldest entry.", lambda one: one.oldest_seconds),
+    "dead_letters": ("Entries that no store would take.", lambda one: one.dead),
+}
 THE_DEAD = 0  # the process number under which what dead processes counted is kept
 
 
@@ -63,14 +75,35 @@ class House:
         return added_up
 
 
+class Streams:
+    """A collector of what waits in the streams; of nothing while their Redis is away."""
+
+    def collect(self) -> Iterable[Metric]:
+        try:
+            states = consume.state(streams.connect(streams.INGEST_TIMEOUT))
+        except redis.RedisError:
+            return
+        for name, (meaning, value) in WAITING.items():
+            gauge = GaugeMetricFamily(f"smarthome_stream_{name}", meaning, labels=["stream"])
+            for one in states:
+                gauge.add_metric([one.kind], value(one))
+            yield gauge
+
+
 def text() -> bytes:
     """Everything counted, in Prometheus' text format."""
+    return _counted() + (b"" if settings.EMBEDDED else generate_latest(_only(Streams())))
+
+
+def _counted() -> bytes:
     own = own_folder()
-    if own is None:
-        return generate_latest()
+    return generate_latest() if own is None else generate_latest(_only(House(own.parent)))
+
+
+def _only(collector: House | Streams) -> CollectorRegistry:
     registry = CollectorRegistry()
-    registry.register(House(own.parent))
-    return generate_latest(registry)
+    registry.register(collector)
+    return registry
 
 
 def own_folder() -> Path | None:

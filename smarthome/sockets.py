@@ -16,6 +16,7 @@ from realtime import feed
 from realtime.consumers.device import DeviceConsumer
 from realtime.consumers.identity import ended
 from realtime.consumers.receiver import Receiver
+from realtime.consumers.threads import run_on
 from realtime.consumers.viewer import CHECK_SECONDS, ViewerConsumer
 from realtime.feed import Frame
 from realtime.hub import Hub
@@ -91,8 +92,7 @@ class Sockets:
                 await self._ask(presence.keep, timezone.now(), faces.DEVICE)
 
     async def _ask(self, work: Callable[[Any], T], about: Any, face: str = faces.PEOPLE) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.executors[face], work, about)
+        return await run_on(self.executors[face], lambda: work(about))
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import pytest
 import redis
 from django.conf import settings
 from django.contrib.auth.models import Group, User
-from django.core.cache import cache
 from django.db import OperationalError
 from django.http import HttpResponse
 from django.test import Client
@@ -68,14 +67,15 @@ def _production(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     if settings.EMBEDDED:
         yield
         return
-    streams.connect(5.0).flushdb()
-    cache.clear()
-    streams.breaker.reset()
+    for url in (settings.REDIS_URL, settings.CACHE_REDIS_URL):
+        with redis.Redis.from_url(url) as client:  # which waits longer than a door does
+            client.flushdb()
+    streams.breaker.close()
     cache_redis.breaker.close()
     publish, worker = streams.publish, Worker("test")
 
-    def publish_and_store(kind: str, entries: Sequence[streams.Entry]) -> None:
-        publish(kind, entries)
+    def publish_and_store(kind: str, entries: Sequence[streams.Entry], *, by: float = 0.0) -> None:
+        publish(kind, entries, by=by)
         worker.drain()
 
     if "undrained" not in request.keywords:

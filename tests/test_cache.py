@@ -3,12 +3,11 @@
 import threading
 import time
 from contextlib import contextmanager, suppress
-from itertools import pairwise
 
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -31,8 +30,9 @@ from policies.models import (
 )
 from policies.rules import Credential
 from realtime import streams
+from realtime.breaker import Breaker
 from realtime.reserved import Late
-from tests.conftest import ANNA_UID, certify, device_client
+from tests.conftest import ANNA_UID, certify
 
 CHECK = "/api/access/check"
 ANNAS = f"/api/policies/cards/{ANNA_UID}"
@@ -574,7 +574,7 @@ def test_while_the_cache_is_away_one_asks_whether_it_is_back_and_nobody_waits():
         if len(probes) == 1:
             raise RedisError("still away")
 
-    breaker = cache_redis.Breaker(probe)
+    breaker = Breaker("cache", "nobody is asked", probe)
     breaker.open(RedisError("away"))
     breaker._next_probe = 0
     begun = time.monotonic()
@@ -657,50 +657,3 @@ def test_the_pool_of_the_cache_waits_50_ms_and_never_tries_twice(redis):
     assert (connection.socket_timeout, connection.socket_connect_timeout) == (0.05, 0.05)
     assert connection.retry.get_retries() == 0
     redis.connection_pool.release(connection)
-
-
-@production
-def test_no_check_that_starts_after_a_revocation_was_answered_is_granted(
-    client_of_role, door, annas_card, limit
-):
-    limit("check", "0")
-    limit("policies", "0")
-    manager = client_of_role("manager")
-    toggles, stop = 200, threading.Event()
-    checks, toggled = [], []
-
-    def checker():
-        client = device_client(b"door certificate")
-        while not stop.is_set():
-            begun = time.monotonic()
-            granted = ask(client).get("granted")
-            checks.append((begun, time.monotonic(), granted))
-        connections.close_all()
-
-    threads = [threading.Thread(target=checker) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for number in range(toggles):
-        active = bool(number % 2)
-        begun = time.monotonic()
-        assert manager.send("PATCH", ANNAS, {"active": active}).status_code == 200
-        toggled.append((begun, time.monotonic(), active))
-        time.sleep(0.005 if active else 0.03)
-    stop.set()
-    for thread in threads:
-        thread.join()
-
-    # From the answer of a revocation to the next request that ends it, nothing may be granted.
-    shut = [
-        (answered, following)
-        for (_, answered, active), (following, _, _) in pairwise(toggled)
-        if not active
-    ]
-    inside = [
-        granted
-        for begun, ended, granted in checks
-        if any(since <= begun and ended <= until for since, until in shut)
-    ]
-    assert len(inside) > 20
-    assert True not in inside
-    assert {granted for _, _, granted in checks} >= {True, False}

@@ -1,5 +1,7 @@
 """Redis Streams and the worker: nothing lost, nothing twice, poison put aside."""
 
+import time
+
 import pytest
 import redis
 from django.conf import settings
@@ -116,6 +118,82 @@ def test_poison_goes_to_the_dead_letters_and_its_neighbours_are_stored(
 
 
 @pytest.mark.undrained
+def test_an_entry_without_our_field_is_poison_too(client, worker):
+    client.xadd(streams.key("sensors"), {"other": "x" * 10})
+
+    worker.drain()
+
+    (letter,) = consume.letters(client)
+    assert (letter.kind, letter.raw) == ("sensors", "")
+    assert state_of(client, "sensors").length == 0
+
+
+@pytest.mark.undrained
+def test_a_worker_that_is_asked_to_end_stores_what_it_has_read(
+    sensor_client, client, worker, monkeypatch
+):
+    readings = [{"temperature": value} for value in range(5)]
+    sensor_client.send("POST", "/api/sensors/ingest", {"readings": readings})
+    store = streams.store
+
+    def store_and_end(kind: str, entries: list[streams.Entry]) -> None:
+        store(kind, entries)
+        worker.stopping = True  # while two more have been read ahead
+
+    monkeypatch.setattr("realtime.worker.BATCH", 2)
+    monkeypatch.setattr(streams, "store", store_and_end)
+    worker.run()
+
+    state = state_of(client, "sensors")
+    assert SensorReading.objects.count() == 4
+    assert (state.length, state.pending) == (1, 0)
+
+
+@pytest.mark.undrained
+def test_what_was_read_ahead_is_not_lost_when_the_database_goes_away(
+    sensor_client, client, worker, monkeypatch
+):
+    readings = [{"temperature": value} for value in range(5)]
+    sensor_client.send("POST", "/api/sensors/ingest", {"readings": readings})
+    store, tries = streams.store, []
+
+    def away_once(kind: str, entries: list[streams.Entry]) -> None:
+        tries.append(len(entries))
+        if len(tries) == 2:
+            raise OperationalError("the database is away")
+        store(kind, entries)
+        worker.stopping = SensorReading.objects.count() == 5
+
+    monkeypatch.setattr("realtime.worker.BATCH", 2)
+    monkeypatch.setattr("realtime.worker.connection.close", lambda: None)  # it is the test's
+    monkeypatch.setattr(streams, "store", away_once)
+    worker.run()
+
+    state = state_of(client, "sensors")
+    assert tries == [2, 2, 2, 1]  # two, two that failed, those again, what was read ahead
+    assert (state.length, state.pending, state.dead) == (0, 0, 0)
+
+
+@pytest.mark.undrained
+def test_a_stream_redis_out_of_memory_is_emptied_by_a_worker_that_starts(sensor_client, client):
+    consume.make_groups(client)
+    for value in range(5):
+        sensor_client.send("POST", "/api/sensors/ingest", {"temperature": value})
+    most = client.config_get("maxmemory")["maxmemory"]
+    client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(redis.OutOfMemoryError):
+            client.xadd("anything", {"a": "b"})
+        Worker("tested").drain()
+        state = state_of(client, "sensors")
+    finally:
+        client.config_set("maxmemory", most)
+
+    assert (state.length, state.pending) == (0, 0)
+    assert SensorReading.objects.count() == 5
+
+
+@pytest.mark.undrained
 def test_a_database_that_is_away_sends_nothing_to_the_dead_letters(
     sensor_client, client, worker, monkeypatch
 ):
@@ -152,6 +230,37 @@ def test_a_dead_letter_can_be_replayed_and_dropped(sensor_client, client, worker
 
 
 @pytest.mark.undrained
+def test_metrics_say_what_waits_and_what_is_dead_also_without_a_worker(
+    sensor_client, viewer, client
+):
+    consume.make_groups(client)
+    for value in range(3):
+        sensor_client.send("POST", "/api/sensors/ingest", {"temperature": value})
+    consume.read(client, "slow", 1, block_ms=1)
+    client.xadd(streams.dead_key("sensors"), {"entry": b"{}", "reason": "poison", "at": "1"})
+
+    lines = viewer.get("/metrics").content.decode().splitlines()
+
+    sensors = '{stream="sensors"}'
+    said = dict(line.rsplit(" ", 1) for line in lines if line.startswith("smarthome_stream_"))
+    assert said[f"smarthome_stream_lag{sensors}"] == "2.0"
+    assert said[f"smarthome_stream_pending{sensors}"] == "1.0"
+    assert said[f"smarthome_stream_dead_letters{sensors}"] == "1.0"
+    assert 0 <= float(said[f"smarthome_stream_oldest_seconds{sensors}"]) < 5
+    assert {value for line, value in said.items() if sensors not in line} == {"0.0"}
+    assert len(said) == 4 * len(streams.kinds())
+
+
+def test_metrics_are_answered_while_the_stream_is_away(viewer, monkeypatch):
+    monkeypatch.setattr(streams, "connect", _no_redis)
+
+    answer = viewer.get("/metrics")
+
+    assert answer.status_code == 200
+    assert "smarthome_stream_" not in answer.content.decode()
+
+
+@pytest.mark.undrained
 def test_a_check_is_recorded_in_the_database_when_the_stream_is_away(
     door_client, annas_card, monkeypatch
 ):
@@ -171,6 +280,19 @@ def test_a_reading_is_refused_when_the_stream_is_away(sensor_client, monkeypatch
 
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) >= 1
+
+
+@pytest.mark.undrained
+def test_after_a_failure_nobody_waits_and_the_stream_is_asked_again_soon(sensor_client):
+    streams.breaker.open(redis.TimeoutError("frozen"))
+
+    refused = sensor_client.send("POST", "/api/sensors/ingest", {"temperature": 1})
+    until = time.monotonic() + 5
+    while not streams.breaker.lets_through() and time.monotonic() < until:
+        time.sleep(0.01)
+    accepted = sensor_client.send("POST", "/api/sensors/ingest", {"temperature": 1})
+
+    assert (refused.status_code, accepted.status_code) == (503, 202)
 
 
 @pytest.mark.undrained

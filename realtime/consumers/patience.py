@@ -15,6 +15,10 @@ ROOM_SECONDS = 60  # for what was sent before to be read
 class PatientConsumer(AsyncWebsocketConsumer):
     """A socket that waits for room before it says more."""
 
+    # None: a process has one receiver for all its sockets, and with the cache Redis away a sensor
+    # can still tell what it measures.
+    channel_layer_alias = "none"
+
     async def dispatch(self, message: dict[str, Any]) -> None:
         """As Channels does, without its look after old database connections on yet another thread
         for every frame: ours are used on threads that keep theirs."""

@@ -9,9 +9,11 @@ from typing import Any
 
 from channels.layers import get_channel_layer
 from django.db import DatabaseError
+from redis import RedisError
 
 from realtime import feed
 from realtime.consumers.snapshot import missed
+from realtime.consumers.threads import run_on
 from realtime.feed import Frame
 from realtime.hub import Hub
 from realtime.relay import GROUP
@@ -82,7 +84,7 @@ class Receiver:
             try:
                 channel = await self.layer.new_channel()
                 await self._receive(channel)
-            except (OSError, TimeoutError) as error:
+            except (RedisError, OSError, TimeoutError) as error:
                 logger.warning("the channel layer is away: %s", error)
                 await asyncio.sleep(QUIET_SECONDS)
 
@@ -90,7 +92,7 @@ class Receiver:
         renewed_at = float("-inf")
         while True:
             if time.monotonic() - renewed_at > RENEW_SECONDS:
-                await self.layer.group_add(GROUP, channel)
+                await asyncio.wait_for(self.layer.group_add(GROUP, channel), RENEW_SECONDS)
                 renewed_at = time.monotonic()
             try:
                 message = await asyncio.wait_for(self.layer.receive(channel), RENEW_SECONDS)
@@ -99,5 +101,4 @@ class Receiver:
             self.messages.put_nowait(message)
 
     async def _ask(self, work: Callable[..., Any], *about: Any) -> Any:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.executor, work, *about)
+        return await run_on(self.executor, lambda: work(*about))
