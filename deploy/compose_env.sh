@@ -17,6 +17,8 @@ done
 admin=$(secret)
 cat >.env <<END
 POSTGRES_PASSWORD=$(secret)
+APP_PASSWORD=$(secret)
+MAINTENANCE_PASSWORD=$(secret)
 ADMIN_PASSWORD=$admin
 SERVER_NAMES=$names
 TIME_ZONE=$(cat /etc/timezone 2>/dev/null || echo Etc/UTC)

@@ -17,7 +17,9 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-NAME = "smarthome"  # of the role and of the database
+NAME = "smarthome"  # of the database and of the role that owns it
+APP, MAINTENANCE = f"{NAME}_app", f"{NAME}_maintenance"
+ROLES = (NAME, APP, MAINTENANCE, f"{NAME}_history")  # see smarthome/database_roles.py
 UNPRIVILEGED = "postgres"
 PORT = 5432  # in the socket's name
 FD = 9
@@ -34,8 +36,9 @@ SETTINGS = {
 TIMESCALE = {
     "shared_preload_libraries": "timescaledb",
     "timescaledb.telemetry_level": "off",  # nothing here calls out
-    "timescaledb.max_background_workers": "8",
-    "max_worker_processes": "20",
+    # At the start all its jobs come at once; PostgreSQL's own workers need places too.
+    "timescaledb.max_background_workers": "16",
+    "max_worker_processes": "28",
     "max_locks_per_transaction": "256",  # a query may touch every chunk
 }
 
@@ -66,6 +69,7 @@ class PrivateDatabase:
         database = cls(folder, available[wanted or newest])
         if not wanted:
             database._make()
+        database._name_roles()
         return database
 
     @staticmethod
@@ -77,11 +81,10 @@ class PrivateDatabase:
         told = told_by(self.programs / "pg_config", "--pkglibdir")
         return (Path(told or self.programs.parent / "lib") / "timescaledb.so").exists()
 
-    @property
-    def url(self) -> str:
-        """DATABASE_URL of this house."""
+    def url(self, role: str) -> str:
+        """The address of this database for a role."""
         scheme = "timescale" if self.has_timescale else "postgres"
-        return f"{scheme}://{NAME}@{quote(str(self.folder), safe='')}/{NAME}"
+        return f"{scheme}://{role}@{quote(str(self.folder), safe='')}/{NAME}"
 
     def command(self) -> str:
         """The shell lines that become the server."""
@@ -95,15 +98,16 @@ class PrivateDatabase:
         return f"exec {FD}<{shlex.quote(str(self.folder))}\ncd /\n{become}"
 
     def is_prepared(self) -> bool:
-        """It answers, and has our role and our database. OperationalError until it answers."""
+        """It answers, and has our roles and our database. OperationalError until it answers."""
         with psycopg.connect(
             host=str(self.folder), port=PORT, user="postgres", dbname="postgres", autocommit=True
         ) as connection:
             name = sql.Identifier(NAME)
-            if not connection.execute(
-                "SELECT 1 FROM pg_roles WHERE rolname = %s", [NAME]
-            ).fetchone():
-                connection.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEDB").format(name))
+            known = connection.execute("SELECT rolname FROM pg_roles").fetchall()
+            for role in {*ROLES} - {found for (found,) in known}:
+                connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
+            # The owner says what the others may do, and for how long history may be read.
+            connection.execute(sql.SQL("ALTER ROLE {} CREATEDB CREATEROLE").format(name))
             if not connection.execute(
                 "SELECT 1 FROM pg_database WHERE datname = %s", [NAME]
             ).fetchone():
@@ -145,11 +149,15 @@ class PrivateDatabase:
             os.close(folder)
         if done.returncode:
             raise Missing(f"initdb failed: {done.stderr.strip()}")
-        # Both files exist and keep their owner.
+        # It exists and keeps its owner, and so does pg_ident.conf.
         (draft / "pg_hba.conf").write_text("local all all peer map=house\n")
-        who = getpass.getuser()
-        (draft / "pg_ident.conf").write_text(f"house {who} postgres\nhouse {who} {NAME}\n")
         draft.rename(self.folder)
+
+    def _name_roles(self) -> None:
+        """Which roles this user of the machine may be."""
+        who = getpass.getuser()
+        lines = [f"house {who} {role}\n" for role in ("postgres", *ROLES)]
+        (self.folder / "pg_ident.conf").write_text("".join(lines))
 
 
 def programs() -> dict[str, Path]:

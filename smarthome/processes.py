@@ -6,6 +6,7 @@ No Django here: the stack starts them before there is anything to ask.
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,6 +18,8 @@ HOUSE = {
     "live": ("live",),
     "worker": ("run_worker",),
 }
+# Who works on the database under another role than the app's (smarthome/database_roles.py).
+ROLES = {"bootstrap": "MIGRATION_DATABASE_URL", "migrate": "MIGRATION_DATABASE_URL"}
 # The two Redis, and what each is configured by.
 REDIS = {
     "redis": ROOT / "deploy" / "redis" / "streams.conf",
@@ -27,6 +30,12 @@ REDIS = {
 def manage(*arguments: str) -> list[str]:
     """A `manage.py` command as this machine runs it."""
     return [sys.executable, str(ROOT / "manage.py"), *arguments]
+
+
+def database_setting(arguments: Sequence[str]) -> str:
+    """The setting with the database's address for a process of these arguments (`sys.argv`)."""
+    command = arguments[1] if len(arguments) > 1 else ""
+    return ROLES.get(command, "DATABASE_URL")
 
 
 def found(program: str) -> str:

@@ -6,7 +6,9 @@ waits and ends them. It is no `manage.py` command, because settings could not be
 """
 
 import fcntl
+import hashlib
 import os
+import secrets
 import shlex
 import shutil
 import signal
@@ -32,6 +34,8 @@ from smarthome.keeper import Keeper, Problem, Program
 from smarthome.processes import found
 
 STORES, APP = ("postgres", "redis", "cache"), ("web", "live", "worker", "nginx")
+# A user of the two Redis who may do what the app may not (deploy/redis/*.conf), and its rights.
+KEEPER, ALL = "keeper", ("allkeys", "allchannels", "+@all")
 STOP_SIGNALS = {"postgres": "INT"}  # the fast one: others' connections do not hold it up
 LONGEST_SOCKET = 107  # bytes of a unix socket's path, Linux
 PACKAGES = {"nginx": "nginx", "redis-server": "redis-server", "postgres": "postgresql"}
@@ -207,7 +211,9 @@ class Stack:
                 self.database = PrivateDatabase.find(self.data_dir)
             except Missing as error:
                 raise Problem(str(error)) from error
-            given["DATABASE_URL"] = self.database.url
+            given["DATABASE_URL"] = self.database.url(database_server.APP)
+            given["MIGRATION_DATABASE_URL"] = self.database.url(database_server.NAME)
+            given["MAINTENANCE_DATABASE_URL"] = self.database.url(database_server.MAINTENANCE)
             self.private.append("postgres")
         for name, variable in (("redis", "REDIS_URL"), ("cache", "CACHE_REDIS_URL")):
             if not given.get(variable):
@@ -228,7 +234,8 @@ class Stack:
             folder = self.data_dir / name
             folder.mkdir(mode=0o700, exist_ok=True)
             place = ["--unixsocket", f"{self.run_dir}/{name}.sock", "--dir", str(folder)]
-            return shlex.join(["exec", found("redis-server"), str(processes.REDIS[name]), *place])
+            server = ["exec", found("redis-server"), str(processes.REDIS[name]), *place]
+            return shlex.join([*server, "--user", KEEPER, "on", f"#{self.keeper_hash()}", *ALL])
         if name == "nginx":
             directives = "daemon off;" + (" user root;" if os.geteuid() == 0 else "")
             own = ["-p", str(self.nginx_dir), "-c", str(self.nginx_dir / "nginx.conf")]
@@ -236,6 +243,13 @@ class Stack:
         metrics = shlex.quote(str(self.run_dir / "metrics" / name))
         command = shlex.join(["exec", *processes.manage(*processes.HOUSE[name])])
         return f"export PROMETHEUS_MULTIPROC_DIR={metrics}\n{command}"
+
+    def keeper_hash(self) -> str:
+        """Of the password in DATA_DIR/redis_keeper: who may read that may do anything in Redis."""
+        path = self.data_dir / "redis_keeper"
+        if not path.exists():
+            path.write_text(secrets.token_hex(32))
+        return hashlib.sha256(path.read_bytes()).hexdigest()
 
     # -- Starting ----------------------------------------------------------------------------
 

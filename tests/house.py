@@ -38,6 +38,8 @@ class House:
             "ADMIN_PASSWORD": ADMIN_PASSWORD,
             "TIME_ZONE": "Europe/Berlin",
             "PYTHONUNBUFFERED": "1",
+            # It is embedded, also where the tests are not.
+            **dict.fromkeys(("DATABASE_URL", "REDIS_URL", "CACHE_REDIS_URL"), ""),
         }
         return os.environ | own | self.settings
 

@@ -1,8 +1,8 @@
 """The same tests in production mode: `python -m tests.production [what pytest takes]`.
 
-Starts a private PostgreSQL (with TimescaleDB where the machine has it) and two private Redis, and
-runs pytest with their addresses in the environment. Without these programs it says so and ends
-well, except where `CI` is set.
+Starts a private PostgreSQL (with TimescaleDB where the machine has it) and for each of pytest's
+workers two private Redis, and runs pytest with their addresses in the environment. Without these
+programs it says so and ends well, except where `CI` is set.
 """
 
 import os
@@ -20,6 +20,8 @@ from tests.servers import (
     running,
 )
 
+WORKERS = 2
+STREAMS, CACHES = "WORKERS_REDIS_URLS", "WORKERS_CACHE_REDIS_URLS"  # read by tests/worker_redis.py
 # Tests that start houses of their own: embedded ones, or a whole stack, which need no other mode.
 OWN_HOUSES = ("serve", "device_socket", "viewer_socket", "simulate_devices", "stack", "deploy")
 OWN_SERVERS = ("check_degraded", "timescale", "documents", "pki")
@@ -32,15 +34,15 @@ def main() -> int:
         return int(bool(os.environ.get("CI")))
     with private_folder() as folder:
         postgres = PostgresServer(folder / "postgres", timescale_options())
-        stream = RedisServer(folder / "redis", STREAM_OPTIONS)
-        cache = RedisServer(folder / "cache", CACHE_OPTIONS)
-        with running(postgres, stream, cache):
+        streams = [RedisServer(folder / f"redis{n}", STREAM_OPTIONS) for n in range(WORKERS)]
+        caches = [RedisServer(folder / f"cache{n}", CACHE_OPTIONS) for n in range(WORKERS)]
+        with running(postgres, *streams, *caches):
             scheme = "timescale" if timescale_options() else "postgres"
-            print(f"Production pass: {scheme}, two Redis …", file=sys.stderr)
+            print(f"Production pass: {versions(postgres)}, two Redis a worker …", file=sys.stderr)
             environment = os.environ | {
                 "DATABASE_URL": postgres.url.replace("postgres", scheme, 1),
-                "REDIS_URL": stream.url,
-                "CACHE_REDIS_URL": cache.url,
+                STREAMS: " ".join(server.url for server in streams),
+                CACHES: " ".join(server.url for server in caches),
             }
             return subprocess.run(command(), env=environment).returncode
 
@@ -50,7 +52,8 @@ def command() -> list[str]:
     ignored = [
         f"--ignore-glob=tests/test_{name}*.py" for name in (*OWN_HOUSES, *OWN_SERVERS, "browser")
     ]
-    return [sys.executable, "-m", "pytest", *ignored, *sys.argv[1:]]
+    workers = ["-n", str(WORKERS), "-p", "tests.worker_redis"]
+    return [sys.executable, "-m", "pytest", *workers, *ignored, *sys.argv[1:]]
 
 
 def missing_programs() -> str:
@@ -59,6 +62,18 @@ def missing_programs() -> str:
     if not any(path.exists() for path in paths):
         return "redis-server"
     return "" if list(POSTGRES.glob("*/bin/postgres")) else "postgresql"
+
+
+def versions(postgres: PostgresServer) -> str:
+    """What the database is, for the report of the run."""
+    with postgres.connect() as connection:
+        ((version,),) = connection.execute("SHOW server_version").fetchall()
+        available = connection.execute(
+            "SELECT default_version FROM pg_available_extensions WHERE name = 'timescaledb'"
+        ).fetchone()
+    return f"PostgreSQL {version}, " + (
+        f"TimescaleDB {available[0]}" if available and timescale_options() else "no TimescaleDB"
+    )
 
 
 def timescale_options() -> tuple[str, ...]:

@@ -79,8 +79,22 @@ def test_compose_knows_no_password_by_itself():
     lines = (ROOT / "compose.yaml").read_text().splitlines()
     naming = [line for line in lines if "PASSWORD" in line]
 
-    assert len(naming) == 2
-    assert all("${POSTGRES_PASSWORD:?" in line for line in naming)
+    assert len(naming) == 8
+    for line in naming:
+        assert re.search(
+            r"\$\{(POSTGRES|APP|MAINTENANCE|ADMIN)_PASSWORD[:}]", line
+        ) or line.endswith('_PASSWORD: ""')
+
+
+@pytest.mark.parametrize("name", processes.HOUSE)
+def test_only_migrations_know_the_owners_password(name):
+    known, owners = COMPOSE[name]["environment"], COMPOSE["migrate"]["environment"]
+
+    assert known["POSTGRES_PASSWORD"] == known["MAINTENANCE_PASSWORD"] == ""
+    assert "MIGRATION_DATABASE_URL" not in known
+    assert "://smarthome_app:" in known["DATABASE_URL"]
+    assert "://smarthome:" in owners["MIGRATION_DATABASE_URL"]
+    assert "smarthome-owner.env" not in (UNITS / f"smarthome-{name}.service").read_text()
 
 
 def test_services_wait_for_what_they_need():

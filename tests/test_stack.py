@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+import redis
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
@@ -103,9 +104,13 @@ def test_a_reading_over_a_socket_reaches_a_viewer(stack):
     url = f"wss://localhost:{stack.mtls_port}/ws"
     people = f"wss://localhost:{stack.https_port}/ws"
     with (
-        connect(people, ssl=stack.tls(), proxy=None) as viewer,
+        connect(people, ssl=stack.socket_tls(), proxy=None) as viewer,
         connect(
-            url, ssl=stack.tls("hall"), proxy=None, origin="file://", subprotocols=["arduino"]
+            url,
+            ssl=stack.socket_tls("hall"),
+            proxy=None,
+            origin="file://",
+            subprotocols=["arduino"],
         ) as sensor,
     ):
         sign_in(viewer, stack.token())
@@ -151,6 +156,7 @@ def test_metrics_add_up_all_processes_for_who_is_signed_in(stack):
     assert refused.status_code == 401
     assert 'smarthome_access_checks_total{reason="granted"}' in text
     assert text.count("# TYPE smarthome_access_checks_total") == 1
+    assert 'smarthome_stream_lag{stream="sensors"} ' in text
 
 
 def test_sessions_resume_across_workers_and_keep_the_certificate(stack):
@@ -249,7 +255,7 @@ def test_a_revoked_device_loses_its_open_connection_and_its_socket(stack):
     url = f"wss://localhost:{stack.mtls_port}/ws"
     with (
         stack.device("garage") as door,
-        connect(url, ssl=stack.tls("garage"), proxy=None) as sock,
+        connect(url, ssl=stack.socket_tls("garage"), proxy=None) as sock,
     ):
         before = check(door).status_code
         stack.manage("revoke_device", "garage")
@@ -342,7 +348,7 @@ def test_no_header_makes_a_sensor_a_door_or_a_person(stack, path, status):
 def test_no_header_makes_a_viewers_socket_a_devices(stack, path):
     forged = {"X-House-Face": "device", "X-House-Certificate": escaped(stack, "hall")}
     url = f"wss://localhost:{stack.https_port}{path}"
-    with connect(url, ssl=stack.tls(), proxy=None, additional_headers=forged) as sock:
+    with connect(url, ssl=stack.socket_tls(), proxy=None, additional_headers=forged) as sock:
         send(sock, temperature=21.5)
         with pytest.raises(ConnectionClosed) as closed:
             receive(sock)
@@ -352,6 +358,34 @@ def test_no_header_makes_a_viewers_socket_a_devices(stack, path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can try it as somebody else")
+def test_the_house_works_under_roles_that_cannot_remove_evidence(stack):
+    removed = "from access.models import AccessLog; AccessLog.objects.all().delete()"
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        stack.manage("shell", "-v0", "-c", removed)
+
+    assert "permission denied for table access_logs" in refused.value.stderr
+
+
+@pytest.mark.parametrize("name", ["REDIS_URL", "CACHE_REDIS_URL"])
+@pytest.mark.parametrize(
+    "command", ["FLUSHALL", "CONFIG SET maxmemory 1", "SHUTDOWN NOSAVE", "KEYS *", "ACL LIST"]
+)
+def test_the_house_cannot_empty_or_stop_its_redis(stack, name, command):
+    lines = (stack.data_dir / "stack.env").read_text().splitlines()
+    url = dict(line.split("=", 1) for line in lines)[name]
+
+    with redis.Redis.from_url(url) as client, pytest.raises(redis.exceptions.NoPermissionError):
+        client.execute_command(*command.split())
+
+
+def test_the_keeper_may_do_everything_in_redis(stack):
+    password = (stack.data_dir / "redis_keeper").read_text()
+    path = str(stack.data_dir / "run" / "cache.sock")
+
+    with redis.Redis(unix_socket_path=path, username="keeper", password=password) as keeper:
+        assert keeper.config_set("maxmemory-samples", 5)
+
+
 @pytest.mark.parametrize("name", ["web", "live", "redis", "cache"])
 def test_the_sockets_are_closed_to_others_on_the_machine(stack, name):
     stack.data_dir.chmod(0o711)  # as where DATA_DIR is open to all
@@ -466,7 +500,7 @@ def test_an_unknown_socket_closes_with_4404_and_other_paths_are_no_sockets(stack
     url = f"wss://localhost:{stack.https_port}"
     with (
         pytest.raises(InvalidStatus) as refused,
-        connect(f"{url}/ws/nowhere", ssl=stack.tls(), proxy=None),
+        connect(f"{url}/ws/nowhere", ssl=stack.socket_tls(), proxy=None),
     ):
         pass
 

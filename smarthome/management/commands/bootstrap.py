@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from policies import pki
 from sensors import rollups
+from smarthome import database_roles
 from smarthome.names import server_names
 
 KEPT_COPIES = 3
@@ -26,6 +27,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             self.migrate()
+            self.share_out()
             self.certify()
         except (OSError, OperationalError, pki.PkiError) as error:
             raise CommandError(
@@ -47,6 +49,11 @@ class Command(BaseCommand):
             self.stdout.write(f"Copied the database to {copy_database(settings.DATA_DIR)}.")
         call_command("migrate", interactive=False, verbosity=0)
         self.stdout.write("The database is up to date.")
+
+    def share_out(self) -> None:
+        """What the app, maintenance and history may do in the database."""
+        if database_roles.arrange(settings.APP_DATABASE_URL, settings.MAINTENANCE_DATABASE_URL):
+            self.stdout.write("Each database role may do what it needs.")
 
     def certify(self) -> None:
         """The CA once, the server's certificate whenever it is needed."""
