@@ -19,7 +19,7 @@ ifdef DATA_DIR
 export DATA_DIR
 endif
 
-.PHONY: run stack test browser servers venv lint fmt clean help bench
+.PHONY: run stack test browser servers venv lint fmt clean help bench faults security
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -62,11 +62,12 @@ browser:
 
 # The production pass needs the servers themselves, which start in folders of the tests.
 servers:
-	@if ! { command -v redis-server && command -v nginx && ls /usr/lib/postgresql/*/bin/postgres; } \
+	@if ! { command -v redis-server && command -v nginx && command -v strace && \
+		ls /usr/lib/*/faketime/libfaketime.so.1 /usr/lib/postgresql/*/bin/postgres; } \
 		>/dev/null 2>&1 && { [ "$$(id -u)" = 0 ] || [ -n "$$CI" ]; } && command -v apt-get >/dev/null; then \
-		echo "Installing PostgreSQL, Redis and nginx for the production pass …"; \
+		echo "Installing PostgreSQL, Redis, nginx, strace and libfaketime for the production pass …"; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-			apt-get install -y -qq postgresql redis-server nginx >/dev/null; fi
+			apt-get install -y -qq postgresql redis-server nginx strace libfaketime >/dev/null; fi
 
 test: lint browser servers ## run every check and every test, embedded and in production mode
 	@echo "Tests …"
@@ -76,8 +77,17 @@ test: lint browser servers ## run every check and every test, embedded and in pr
 fmt: .venv/installed-dev ## format the code and mend what can be mended
 	@$(PY) -m ruff check --fix --quiet . ; $(PY) -m ruff format .
 
-bench: venv ## measure the house under load (QUICK=1: shorter)
-	@$(PY) -m benchmarks.embedded
+# Both, even when the first has missed a goal.
+bench: .venv/installed-dev servers ## measure both houses under load (QUICK=1: shorter)
+	@$(PY) -m benchmarks.embedded; embedded=$$?; $(PY) -m benchmarks.production && exit $$embedded
+
+# It kills, freezes, cuts and fills; some rows need root, strace or libfaketime, and say so.
+faults: .venv/installed-dev servers ## show that nothing is lost (QUICK=1, CONTROLS=1, SEEDS=3, SOAK=30; docs/reliability.md)
+	@$(PY) -m tests.faults $(ROWS)
+
+# Its rows need the machine to themselves: timing is a part of some.
+security: .venv/installed-dev servers ## show that nobody gets in (docs/threat-model.md; ROWS=tokens,logs: some)
+	@$(PY) -m tests.security $(if $(ROWS),$(shell echo '$(ROWS)' | tr , '\n'))
 
 clean: ## remove .venv and caches; the house's data stays
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis htmlcov .coverage*

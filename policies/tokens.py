@@ -19,6 +19,16 @@ from policies.models import TokenFamily
 
 ALGORITHM = "HS256"
 ACCESS, REFRESH = "access", "refresh"
+# What claims of another type, or times that no calendar has, make of reading a token.
+UNREADABLE = (
+    jwt.InvalidTokenError,
+    KeyError,
+    ValueError,
+    AttributeError,
+    TypeError,
+    OverflowError,
+    OSError,
+)
 
 
 class InvalidToken(Exception):
@@ -81,7 +91,7 @@ def read(token: str) -> SignedIn:
     """What an access token says, if it holds; InvalidToken otherwise."""
     claims = _claims(token, ACCESS)
     family = _living_family(claims)
-    return SignedIn(family.user, family.pk, dt.datetime.fromtimestamp(claims["exp"], dt.UTC))
+    return SignedIn(family.user, family.pk, claims["exp"])
 
 
 def _pair(family: TokenFamily) -> dict[str, str]:
@@ -108,6 +118,7 @@ def _sign(family: TokenFamily, kind: str, token_id: uuid.UUID) -> str:
 
 
 def _claims(token: str, kind: str) -> dict[str, Any]:
+    """What a token of this kind says, `exp` as a time; InvalidToken when it is not ours."""
     try:
         claims = jwt.decode(
             token,
@@ -117,7 +128,8 @@ def _claims(token: str, kind: str) -> dict[str, Any]:
         )
         uuid.UUID(claims["jti"])
         uuid.UUID(claims["family"])
-    except (jwt.InvalidTokenError, KeyError, ValueError, AttributeError, TypeError):
+        claims["exp"] = dt.datetime.fromtimestamp(claims["exp"], dt.UTC)
+    except UNREADABLE:
         raise InvalidToken from None
     if claims.get("type") != kind:
         raise InvalidToken

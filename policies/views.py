@@ -3,14 +3,15 @@
 from typing import Any
 
 from django.contrib.auth import authenticate
+from django.contrib.auth.signals import user_logged_in
 from django.db import transaction
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
-from rest_framework.exceptions import AuthenticationFailed, NotFound
+from rest_framework.exceptions import AuthenticationFailed, NotFound, Throttled
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from policies import tokens, uid
+from policies import lockout, tokens, uid
 from policies.api import Conflict, LimitedView
 from policies.models import Card, CardBlocked, CardExists, Device
 from policies.roles import IsViewer, ReadsAsOperator
@@ -43,13 +44,16 @@ class SignInView(LimitedView):
 
 
 class TokenView(SignInView):
-    """A name and a password for an access and a refresh token."""
+    """A name and a password for an access and a refresh token. 429 after five wrong ones."""
 
     @extend_schema(request=SignInSerializer, responses=TokenPairSerializer)
     def post(self, request: Request) -> Response:
         user = authenticate(request._request, **self.body(SignInSerializer))
+        if wait := lockout.seconds_locked(request._request):
+            raise Throttled(wait, "Too many wrong passwords.")
         if user is None:
             raise AuthenticationFailed("The name or the password is wrong.")
+        user_logged_in.send(type(user), request=request._request, user=user)
         return Response(tokens.sign_in(user))
 
 
@@ -137,7 +141,7 @@ class CardView(LimitedView):
             raise Conflict("This card is blocked; only its status can open it again.") from None
         return Response(CardSerializer(card).data)
 
-    @extend_schema(responses=DeletedCardSerializer)
+    @extend_schema(responses={200: DeletedCardSerializer})
     def delete(self, request: Request, card_uid: str) -> Response:
         with transaction.atomic():
             card = _find(card_uid, lock=True)

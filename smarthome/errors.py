@@ -95,7 +95,12 @@ def flat(detail: Any, path: str = "") -> dict[str, list[str]]:
     if isinstance(detail, list) and any(isinstance(item, dict) for item in detail):
         return flat({str(index): item for index, item in enumerate(detail) if item}, path)
     messages = detail if isinstance(detail, list) else [detail]
-    return {path or "body": [str(message) for message in messages]}
+    return {writable(path) or "body": [writable(str(message)) for message in messages]}
+
+
+def writable(text: str) -> str:
+    """A message may repeat what was sent, and JSON can send half surrogates: no UTF-8 has those."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:

@@ -22,4 +22,6 @@ class ContentSecurityPolicyMiddleware:
         response = self.get_response(request)
         policy = API_PAGES if request.path in ("/docs", "/redoc") else STRICT
         response.headers.setdefault("Content-Security-Policy", policy)
+        if request.path.startswith("/api/"):  # tokens, names and card numbers: for nobody to keep
+            response.headers.setdefault("Cache-Control", "no-store")
         return response

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from policies import lockout
 from policies.roles import Role, role_of
 from smarthome.now import Now
 
@@ -27,6 +28,16 @@ class SignInView(LoginView):
     template_name = "sign_in.html"
     authentication_form = SignInForm
     redirect_authenticated_user = True
+
+
+def locked_out(request: HttpRequest, response: HttpResponse, credentials: object) -> HttpResponse:
+    """What somebody sees who typed too many wrong passwords; the API has said so already."""
+    if request.path.startswith("/api/"):
+        return response
+    seconds = lockout.seconds_locked(request)
+    page = render(request, "locked_out.html", {"minutes": -(-seconds // 60)}, status=429)
+    page["Retry-After"] = str(seconds)
+    return page
 
 
 @require_safe

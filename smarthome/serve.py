@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import daphne.server  # first of all: it installs the asyncio reactor
+from autobahn.exception import Disconnected
+from autobahn.websocket.types import ConnectionDeny
 from daphne.endpoints import build_endpoint_description_strings
 from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
@@ -117,6 +119,10 @@ class Channel(http.HTTPChannel):
         self.transport.write(error_response(400))
         self.loseConnection()
 
+    def lineLengthExceeded(self, line: bytes) -> None:  # noqa: N802  # Twisted's name
+        """A line beyond 16 kB; Twisted would say nothing, and never close a TLS connection."""
+        self._respondToBadRequestAndDisconnect()
+
 
 class Factory(HTTPFactory):
     """Makes our channels; Daphne's factory would insist on its own request class."""
@@ -148,10 +154,18 @@ class Socket(WebSocketProtocol):
         elif self.state != self.STATE_CLOSED:
             reactor.callLater(READ_AGAIN_SECONDS, self._read_again)
 
+    def onConnect(self, request: Any) -> Any:  # noqa: N802  # Autobahn's name
+        """Daphne reads this header as ASCII, and would answer 500 to anything else."""
+        if not request.headers.get("sec-websocket-protocol", "").isascii():
+            raise ConnectionDeny(ConnectionDeny.BAD_REQUEST)
+        return super().onConnect(request)
+
     def sendMessage(self, payload: bytes, *args: Any, **kwargs: Any) -> Any:  # noqa: N802  # Autobahn's name
         limit, self.maxMessagePayloadSize = self.maxMessagePayloadSize, 0
         try:
             return super().sendMessage(payload, *args, **kwargs)
+        except Disconnected:  # whoever it was for has gone; `disconnect` is on its way
+            return None
         finally:
             self.maxMessagePayloadSize = limit
 

@@ -5,6 +5,7 @@ A value that cannot be right is an error here, at start, not a surprise at night
 """
 
 import datetime as dt
+import sys
 import zoneinfo
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from policies.pki import host_names
 from smarthome.first_start import kept_secret, machine_time_zone
+from smarthome.processes import database_setting
+from smarthome.refusals import has_known_password, weakness_of_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -53,6 +56,8 @@ RUN_DIR = Path(env.str("RUN_DIR", "") or DATA_DIR / "run").resolve()  # sockets 
 if env.str("PROMETHEUS_MULTIPROC_DIR", ""):  # where a process counts for all; it must exist
     Path(env.str("PROMETHEUS_MULTIPROC_DIR")).mkdir(mode=0o700, parents=True, exist_ok=True)
 SECRET_KEY = env.str("SECRET_KEY", "") or kept_secret(DATA_DIR)
+if weakness := weakness_of_key(SECRET_KEY):
+    raise ImproperlyConfigured(f"SECRET_KEY {weakness}; leave it out, and the house makes one")
 ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", "")  # for the first owner; read only while there is none
 
 TIME_ZONE = env.str("TIME_ZONE", "") or machine_time_zone()
@@ -79,13 +84,21 @@ CORS_EXPOSE_HEADERS = [
     "X-RateLimit-Reset",
 ]
 
-DATABASE_URL = env.str("DATABASE_URL", "")
+APP_DATABASE_URL = env.str("DATABASE_URL", "")
+MAINTENANCE_DATABASE_URL = env.str("MAINTENANCE_DATABASE_URL", "") or APP_DATABASE_URL
+# Of this process: who makes the tables works under another role than who fills them.
+DATABASE_URL = env.str(database_setting(sys.argv), "") or APP_DATABASE_URL
 REDIS_URL = env.str("REDIS_URL", "")
 if REDIS_URL and not DATABASE_URL:
     raise ImproperlyConfigured(
         "REDIS_URL needs DATABASE_URL: several processes cannot share one SQLite file well"
     )
 EMBEDDED = not REDIS_URL
+for name in ("DATABASE_URL", "MIGRATION_DATABASE_URL", "MAINTENANCE_DATABASE_URL"):
+    if has_known_password(env.str(name, "")):
+        raise ImproperlyConfigured(f"{name} holds a password that anybody would try first")
+if DEBUG and not EMBEDDED:
+    raise ImproperlyConfigured("DEBUG shows strangers the inner life of a production house")
 CACHE_REDIS_URL = env.str("CACHE_REDIS_URL", "") or REDIS_URL
 ALLOW_LOSSY_STREAM = boolean("ALLOW_LOSSY_STREAM", default=False)
 # Processes and threads of `web`.
@@ -108,11 +121,20 @@ SQLITE: dict[str, Any] = {
 # `timescale://` makes hypertables where the extension is; `postgres://` never does.
 environ.Env.DB_SCHEMES["timescale"] = "smarthome.db.timescale"
 environ.Env.POSTGRES_FAMILY.append("timescale")  # so that it takes unix sockets too
+# A connection stays; whether it still is one is asked once a request, or the first request of each
+# thread after the database was away would fail.
+SERVED = {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
 DATABASES: dict[str, dict[str, Any]] = {
-    "default": env.db_url("DATABASE_URL") | {"CONN_MAX_AGE": None} if DATABASE_URL else SQLITE
+    "default": env.db_url_config(DATABASE_URL) | SERVED if DATABASE_URL else SQLITE
 }
 # The folder of a unix socket comes as libpq wants it: user@%2Frun%2Fpostgresql/name.
 DATABASES["default"]["HOST"] = unquote(DATABASES["default"].get("HOST", ""))
+if DATABASES["default"]["ENGINE"] != SQLITE["ENGINE"]:
+    # Seconds. Without it an address that swallows everything is waited for two minutes.
+    DATABASES["default"]["OPTIONS"] = {
+        "connect_timeout": 3,
+        **DATABASES["default"].get("OPTIONS", {}),
+    }
 if not EMBEDDED:
     CACHES = {
         "default": {
@@ -148,6 +170,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "axes",
     "corsheaders",
     "rest_framework",
     "drf_spectacular",
@@ -167,6 +190,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "policies.unconfirmed.UnconfirmedChangeMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "smarthome.urls"
 WSGI_APPLICATION = "smarthome.wsgi.application"
@@ -185,6 +209,22 @@ TEMPLATES = [
     }
 ]
 
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",  # first: who is locked out is not even tried
+    "django.contrib.auth.backends.ModelBackend",
+]
+AXES_HANDLER = "policies.lockout.Attempts"
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = dt.timedelta(minutes=15)
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # or a guesser could lock for ever
+AXES_RESET_ON_SUCCESS = True
+AXES_CLIENT_IP_CALLABLE = "policies.lockout.address"
+AXES_LOCKOUT_CALLABLE = "smarthome.pages.locked_out"
+AXES_SENSITIVE_PARAMETERS = ["username"]  # in the log: some type their password there
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {
@@ -248,6 +288,10 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Doors, sensors and the people who may pass.",
     "VERSION": VERSION,
     "OAS_VERSION": "3.1.1",  # 3.0 has no word for mutual TLS
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "policies.schema.describe_errors",
+    ],
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
@@ -270,6 +314,7 @@ LOGGING = {
         # A refused request is the client's concern, and its answer says why.
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "ERROR"},
+        "axes": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
     },
 }

@@ -1,65 +1,14 @@
-"""Who may ask what: every URL of policies and access against one table."""
+"""What a role is. Who may ask what is one table: tests/security/test_role_matrix.py."""
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
-from django.urls import URLPattern
 
-from access.urls import urlpatterns as access_urls
 from policies.authentication import CERTIFICATE_KEY
 from policies.models import Card
 from policies.roles import Role, grant_permissions, role_of
-from policies.urls import urlpatterns as policies_urls
 from tests.conftest import ANNA_UID, JsonClient
 
 CARD = f"/api/policies/cards/{ANNA_UID}"
-NEW = {"card_uid": "04:11:22:33", "user_name": "Ben"}
-WRONG_SIGN_IN = {"username": "x", "password": "x"}
-
-# What nobody, an outsider, a viewer, an operator, a manager and an owner are told.
-WHO = ("nobody", "outsider", "viewer", "operator", "manager", "owner")
-TABLE = [
-    ("token-create", "POST", "/api/auth/token", WRONG_SIGN_IN, (401,) * 6),
-    ("token-refresh", "POST", "/api/auth/token/refresh", {"refresh": "x"}, (401,) * 6),
-    ("token-revoke", "POST", "/api/auth/token/revoke", {"refresh": "x"}, (401,) * 6),
-    ("card-list", "GET", "/api/policies/cards", None, (401, 403, 403, 200, 200, 200)),
-    ("card-list", "POST", "/api/policies/cards", NEW, (401, 403, 403, 403, 201, 201)),
-    ("card-detail", "GET", CARD, None, (401, 403, 403, 200, 200, 200)),
-    ("card-detail", "PATCH", CARD, {"active": True}, (401, 403, 403, 403, 200, 200)),
-    ("card-detail", "DELETE", CARD, None, (401, 403, 403, 403, 200, 200)),
-    ("device-list", "GET", "/api/devices", None, (401, 403, 200, 200, 200, 200)),
-    ("access-log-list", "GET", "/api/access/logs", None, (401, 403, 200, 200, 200, 200)),
-    ("access-check", "POST", "/api/access/check", {"card_uid": ANNA_UID}, (401,) * 6),
-]
-
-
-@pytest.mark.parametrize("place", range(len(WHO)), ids=WHO)
-@pytest.mark.parametrize(("name", "method", "path", "body", "statuses"), TABLE)
-def test_each_role_may_do_what_the_table_says(
-    client_of_role, nobody, annas_card, place, name, method, path, body, statuses
-):
-    client = nobody if WHO[place] == "nobody" else client_of_role(WHO[place])
-
-    answer = client.send(method, path, body)
-
-    assert answer.status_code == statuses[place]
-    if answer.status_code >= 400:
-        code = {401: "AUTHENTICATION_ERROR", 403: "AUTHORIZATION_ERROR"}[answer.status_code]
-        assert answer.json()["error"]["code"] == code
-
-
-def test_no_url_is_missing_from_the_table():
-    names = {url.name for url in (*policies_urls, *access_urls) if isinstance(url, URLPattern)}
-
-    assert names == {row[0] for row in TABLE}
-
-
-@pytest.mark.parametrize(("name", "method", "path", "body", "statuses"), TABLE)
-def test_a_device_finds_only_its_own_questions_on_the_device_face(
-    door_client, annas_card, name, method, path, body, statuses
-):
-    answer = door_client.send(method, path, body)
-
-    assert answer.status_code == (200 if name == "access-check" else 404)
 
 
 def test_a_certificate_is_nobody_among_people(door, annas_card):

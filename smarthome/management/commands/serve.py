@@ -32,6 +32,7 @@ class Command(BaseCommand):
     def handle(
         self, *args: Any, http: tuple[str, int], mtls: tuple[str, int], demo: bool, **options: Any
     ) -> None:
+        refuse_debug_in_public(http[0])
         refuse_unmigrated()
         rollups.follow_zone()
         folder = settings.DATA_DIR / "pki"
@@ -87,6 +88,12 @@ def address(text: str) -> tuple[str, int]:
     if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
         raise ValueError(f"{text!r} is not HOST:PORT")
     return host.strip("[]"), int(port)
+
+
+def refuse_debug_in_public(host: str) -> None:
+    """Django's error pages show code and settings. (Devices get none of them.)"""
+    if settings.DEBUG and host not in LOOPBACK:
+        raise CommandError(f"DEBUG is on, and {host} is not this machine alone. Set DEBUG=0.")
 
 
 def refuse_unmigrated() -> None:
