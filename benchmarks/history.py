@@ -4,6 +4,7 @@ import datetime as dt
 import time
 
 from benchmarks.load import Results
+from benchmarks.stack import as_owner
 from tests.stack import Stack
 
 DEVICE = "bench-history"
@@ -31,13 +32,11 @@ FROM sensor_readings WHERE device_id = %s GROUP BY 1, 2
 
 def store(now: dt.datetime) -> None:
     """Seven days of readings, generated in the database, and their minutes made as its jobs do."""
-    from django.db import connection
-
     from policies.models import Device
     from sensors import timescale
 
     Device.objects.create(device_id=DEVICE, kind="sensor", name=DEVICE)
-    with connection.cursor() as cursor:
+    with as_owner() as connection, connection.cursor() as cursor:
         cursor.execute(GENERATE, [DEVICE, now - STORED, now])
         if timescale.keeps_sums():
             cursor.execute(REFRESH, [timescale.MINUTES, *timescale.WINDOWS[timescale.MINUTES]])

@@ -6,6 +6,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
 
 from benchmarks.processes import cpu_seconds, family, resident_mb
 from tests.house import ADMIN_PASSWORD
@@ -34,6 +38,12 @@ def open_house(folder: Path) -> Iterator[Stack]:
 
         django.setup()
         yield stack
+
+
+def as_owner() -> psycopg.Connection[Any]:
+    """The role that migrates: aggregates are refreshed by whoever owns them."""
+    address = urlsplit(os.environ["MIGRATION_DATABASE_URL"])._replace(scheme="postgresql")
+    return psycopg.connect(address.geturl(), autocommit=True)
 
 
 def memory_mb(stack: Stack) -> dict[str, float]:
