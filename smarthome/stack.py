@@ -8,6 +8,7 @@ waits and ends them. It is no `manage.py` command, because settings could not be
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 import shlex
 import shutil
@@ -56,6 +57,10 @@ SETTINGS = (
     "SERVER_NAMES",
     "TIME_ZONE",
 )
+# No shell changes these in an assignment, not even * and ?.
+PLAIN = re.compile(r"[\w@%+=:,./*?\[\]-]*", re.ASCII)
+# Debian asks it whether it may start what it has installed.
+SERVICE_POLICY = Path("/usr/sbin/policy-rc.d")
 ADDRESSES = ("DATA_DIR", "RUN_DIR", "DATABASE_URL", "REDIS_URL", "CACHE_REDIS_URL")
 
 
@@ -298,7 +303,7 @@ class Stack:
         """`NAME=value` lines: what a `manage.py` command needs to work on this house."""
         known = self.environment | {"DATA_DIR": str(self.data_dir), "RUN_DIR": str(self.run_dir)}
         names = [*ADDRESSES, *(name for name in SETTINGS if known.get(name))]
-        lines = [f"{name}={shlex.quote(known[name])}\n" for name in names]
+        lines = [f"{name}={as_shell_reads_it(known[name])}\n" for name in names]
         path = self.data_dir / "stack.env"
         path.unlink(missing_ok=True)
         path.write_text("".join(lines))
@@ -341,8 +346,8 @@ class Stack:
 def left_by_make() -> bool:
     """Whether the make that started this waits for it to end.
 
-    make passes a SIGTERM on, but of a SIGINT it thinks that its children got it too, as they do
-    from a terminal, and waits: while it does, it holds SIGINT back.
+    make passes a SIGTERM on, but of a SIGINT or SIGHUP it thinks that its children got it too, as
+    they do from a terminal, and waits: while it does, it holds that signal back.
     """
     if "MAKELEVEL" not in os.environ:
         return False
@@ -351,22 +356,26 @@ def left_by_make() -> bool:
     except OSError:
         return False
     held = int(status.partition("SigBlk:")[2].split()[0], 16)
-    return bool(held >> (signal.SIGINT - 1) & 1)
+    return any(held >> (number - 1) & 1 for number in (signal.SIGINT, signal.SIGHUP))
 
 
 @contextmanager
 def services_held_back() -> Iterator[None]:
     """Debian starts what it installs; this house starts its own."""
-    policy = Path("/usr/sbin/policy-rc.d")
-    if policy.exists():
+    if SERVICE_POLICY.exists():
         yield
         return
-    policy.write_text("#!/bin/sh\nexit 101\n")
-    policy.chmod(0o755)
+    SERVICE_POLICY.write_text("#!/bin/sh\nexit 101\n")
+    SERVICE_POLICY.chmod(0o755)
     try:
         yield
     finally:
-        policy.unlink()
+        SERVICE_POLICY.unlink()
+
+
+def as_shell_reads_it(value: str) -> str:
+    """A value for `NAME=value`, quoted only where a shell needs it there: others read it too."""
+    return value if PLAIN.fullmatch(value) else shlex.quote(value)
 
 
 def is_answered(client: redis.Redis) -> bool:

@@ -1,13 +1,15 @@
 """`make faults`: `python -m tests.faults [WORDS OF A ROW …]`; settings in docs/reliability.md."""
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import groupby
+from types import FrameType
 
-from tests.faults import embedded, kinds, oracle, report, soak
+from tests.faults import embedded, kinds, oracle, race, report, soak
 from tests.faults.audience import VIEWERS, Audience, audience_of
 from tests.faults.controls import run_controls
 from tests.faults.house import open_house
@@ -20,17 +22,20 @@ SOAK_MINUTES = 30
 
 
 def main(words: list[str]) -> int:
-    quick = is_set("QUICK")
+    quick, controls = is_set("QUICK"), is_set("CONTROLS")
+    # What cannot be run is said; where everything is meant to be there, it is a failure.
+    allowed = not os.environ.get("CI")
+    if missing := kinds.missing_programs():
+        report.say(f"The faults were NOT RUN: {missing} is not installed.")
+        return 0 if allowed else 1
     begun = time.monotonic()
     report.head()
     results: list[Result] = []
-    for result in run_controls(open_house) if is_set("CONTROLS") else run_all(words, quick=quick):
+    for result in run_controls(open_house) if controls else run_all(words, quick=quick):
         report.row(result)
+        report.keep(result, "controls" if controls else "quick" if quick else "all")
         results.append(result)
-    report.keep(results)
     report.foot(results, time.monotonic() - begun)
-    # What cannot be run is said; where everything is meant to be there, it is a failure.
-    allowed = not os.environ.get("CI")
     return 0 if all(one.passed or (one.not_run and allowed) for one in results) else 1
 
 
@@ -39,13 +44,15 @@ def is_set(name: str) -> bool:
 
 
 def run_all(words: list[str], *, quick: bool) -> Iterator[Result]:
-    """Every row with every seed, then the embedded house, then the soak."""
+    """Every row with every seed, then the rows with houses of their own, then the soak."""
     seeds = range(1, 1 + int(os.environ.get("SEEDS") or (1 if quick else 3)))
     rows = [one for one in SCENARIOS if (one.short or not quick) and is_wanted(one.name, words)]
     for kind, group in groupby(rows, key=lambda one: one.house):
         yield from run_group(kind, list(group), seeds, quick=quick)
     if is_wanted(embedded.NAME, words):
         yield embedded.run(KILLS_QUICK if quick else KILLS, seeds[0])
+    if not quick and is_wanted(race.NAME, words):  # `make test` has it, in its short form
+        yield race.run(seeds[0])
     minutes = float(os.environ.get("SOAK") or (0 if quick else SOAK_MINUTES))
     if minutes and is_wanted(soak.NAME, words):
         with open_house() as house:
@@ -88,5 +95,11 @@ def watched(audience: Audience) -> Result:
     return result
 
 
+def end(number: int, frame: FrameType | None) -> None:
+    """Everything that was started ends, too."""
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, end)
     sys.exit(main(sys.argv[1:]))

@@ -9,6 +9,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from smarthome.database_server import PrivateDatabase
+from smarthome.processes import found
+from tests import production
 
 DISKS = {"postgres": "300m", "redis": "16m"}
 SITE = Path(__file__).parent / "site"  # see there
@@ -22,6 +24,11 @@ def impossible(kind: str) -> str:
     if kind == "clock" and not library():
         return "libfaketime is not installed"
     return ""
+
+
+def missing_programs() -> str:
+    """A program that every house needs and this machine has not."""
+    return production.missing_programs() or ("" if found("nginx") else "nginx")
 
 
 def missing(programs: tuple[str, ...]) -> str:

@@ -3,12 +3,11 @@
 import json
 import os
 import sys
-from pathlib import Path
 
 from tests.faults.result import Result
 from tests.house import ROOT
 
-FILE = ROOT / "var" / "faults.json"
+FOLDER = ROOT / "var"
 COLUMNS = (
     ("fault", 46),
     ("seed", 4),
@@ -84,7 +83,11 @@ def foot(results: list[Result], seconds: float) -> None:
     say(f"{len(results)} rows, {failed} failed, {not_run} not run, {seconds:.0f} s")
 
 
-def keep(results: list[Result], file: Path = FILE) -> None:
-    """One JSON line a row."""
+def keep(result: Result, kind: str) -> None:
+    """One JSON line a row. Those that are not run this time stay as they were."""
+    file = FOLDER / f"faults_{kind}.json"
     file.parent.mkdir(exist_ok=True)
-    file.write_text("".join(json.dumps(result.as_json()) + "\n" for result in results))
+    before = file.read_text().splitlines() if file.exists() else []
+    rows = [json.loads(line) for line in before] + [result.as_json()]
+    newest = {(row["fault"], row["seed"]): json.dumps(row) for row in rows}
+    file.write_text("".join(f"{row}\n" for row in newest.values()))

@@ -27,12 +27,14 @@ from tests.faults.workers import (
     worker_dies_before_acknowledging,
     worker_frozen,
 )
+from tests.faults.writer import REPAIRED_S, by_dying_writer, by_psql, untold
 
 # Classes of checks that nobody can decide: what is in no cache, without the database; all.
 NOT_CACHED = ("unknown", "cold")
 ALL = ("granted", "revoked", "wrong door", *NOT_CACHED)
 # Bounds of a check in milliseconds: for the slowest, or for 99 of 100.
 EVERY, MOST = {"check_max_ms": 150.0}, {"check_p99_ms": 150.0}
+REPAIRED = EVERY | {"repaired_s": REPAIRED_S}
 HOUR = 3600
 
 
@@ -82,6 +84,16 @@ SCENARIOS = [
     Scenario("stream Redis emptied", stream_emptied, 0, 1),
     Scenario("cache Redis killed", cache_away("killed"), 30, 2),
     Scenario("cache Redis frozen", cache_away("frozen"), 10, 2),
+    Scenario("card revoked by psql", untold(by_psql), 0, 1, 5, 1, bounds=REPAIRED),
+    Scenario(
+        "writer killed between COMMIT and forgetting",
+        untold(by_dying_writer),
+        0,
+        1,
+        5,
+        1,
+        bounds=REPAIRED,
+    ),
     Scenario(
         "cache Redis and PostgreSQL killed",
         killed("cache", "postgres"),

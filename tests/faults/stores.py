@@ -14,10 +14,10 @@ from tests.faults.journal import GRANTED, now
 from tests.faults.load import DOORS, TOGGLED
 from tests.faults.scene import Fault, Scene
 from tests.faults.workers import without_worker
+from tests.faults.writer import REPAIRED_S
 
 FELT = 100  # entries that wait: more than ever do otherwise
 RISKY, RISK_S = 10_000, 2.0  # bytes, and how long to wait for such a moment
-REPAIRED_S = 2.0  # after which a change that could not be confirmed holds everywhere
 
 
 def tables_locked(scene: Scene) -> None:
