@@ -1,10 +1,10 @@
 """The worker tells viewers of a batch once: one message, and of readings the newest a device."""
 
 import asyncio
-import time
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
-from channels.layers import InMemoryChannelLayer
 from django.conf import settings
 
 from realtime import feed
@@ -16,34 +16,37 @@ AT = "2026-11-23T07:37:01.542Z"
 
 @pytest.fixture
 def relay(monkeypatch):
-    """The worker's relay, over a layer in memory that can be looked into."""
+    """The worker's relay; nobody else listens to the feed."""
     one = Relay()
-    one.layer = InMemoryChannelLayer()
     monkeypatch.setattr(feed, "_listeners", [one.send])
     yield one
+    done(one, one.layer.flush())
     one.loop.call_soon_threadsafe(one.loop.stop)
 
 
-def messages(relay: Relay, channel: str, at_least: int) -> list[feed.Frame]:
-    """What has arrived on a channel, and arrives in the next moment."""
-    queue, until = relay.layer.channels[channel], time.monotonic() + 5
-    while queue.qsize() < at_least and time.monotonic() < until:
-        time.sleep(0.01)
-    time.sleep(0.1)
-    return [queue.get_nowait()[1] for _ in range(queue.qsize())]
+def done(relay: Relay, work: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run_coroutine_threadsafe(work, relay.loop).result(5)
+
+
+def messages(relay: Relay, channel: str) -> list[dict[str, Any]]:
+    """What arrives on a channel until it is quiet."""
+
+    async def arriving() -> list[dict[str, Any]]:
+        found = [await relay.layer.receive(channel)]
+        try:
+            while True:
+                found.append(await asyncio.wait_for(relay.layer.receive(channel), 0.2))
+        except TimeoutError:
+            return found
+
+    return done(relay, arriving())
 
 
 def listening(relay: Relay) -> str:
     """A channel in the group of the feed."""
-
-    async def join() -> str:
-        channel: str = await relay.layer.new_channel()
-        await relay.layer.group_add(GROUP, channel)
-        await relay.layer.send(channel, {})  # makes its queue
-        await relay.layer.receive(channel)
-        return channel
-
-    return asyncio.run_coroutine_threadsafe(join(), relay.loop).result(5)
+    channel: str = done(relay, relay.layer.new_channel())
+    done(relay, relay.layer.group_add(GROUP, channel))
+    return channel
 
 
 @pytest.mark.undrained
@@ -61,10 +64,9 @@ def test_a_batch_of_the_worker_is_one_message(
     with django_capture_on_commit_callbacks(execute=True):
         Worker("tested").drain()
 
-    (message,) = messages(relay, channel, 1)
+    (message,) = messages(relay, channel)
     (frame,) = message["frames"]
-    assert message["to"] - message["from"] == 59
-    assert frame["seq"] == message["to"]
+    assert message["from"] == message["to"] == frame["seq"]
     assert frame["data"]["temperature"] == 59
 
 
