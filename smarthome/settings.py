@@ -102,7 +102,7 @@ if DEBUG and not EMBEDDED:
 CACHE_REDIS_URL = env.str("CACHE_REDIS_URL", "") or REDIS_URL
 ALLOW_LOSSY_STREAM = boolean("ALLOW_LOSSY_STREAM", default=False)
 # Processes and threads of `web`.
-WEB_WORKERS, WEB_THREADS = count("WEB_WORKERS", 1), count("WEB_THREADS", 2)
+WEB_WORKERS, WEB_THREADS = count("WEB_WORKERS", 2), count("WEB_THREADS", 2)
 
 SQLITE: dict[str, Any] = {
     "ENGINE": "django.db.backends.sqlite3",

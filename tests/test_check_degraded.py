@@ -190,7 +190,7 @@ def test_a_killed_cache_is_done_without_and_used_again_when_it_is_back(stack, pr
     assert granted(without) == {True}
     assert slowest(without) < MOST_MS
     assert used_again
-    assert "the cache Redis is back" in process.logged()
+    assert eventually(lambda: "the cache Redis is back" in process.logged())
 
 
 def test_a_frozen_database_stops_only_cards_that_are_not_in_the_cache(stack, process):

@@ -31,7 +31,7 @@ from tests.test_stack import pytestmark as pytestmark  # what it needs
 
 STREAM, DEAD, GROUP = "events:sensors", "dead:sensors", "store"
 MOST_UPLOADS = 100  # at once from one address (deploy/nginx/locations.conf.template)
-SETTINGS = {"RATE_LIMIT_CHECK": "0", "RATE_LIMIT_INGEST": "0", "WEB_WORKERS": "2"}
+SETTINGS = {"RATE_LIMIT_CHECK": "0", "RATE_LIMIT_INGEST": "0"}
 UPLOAD = b"POST /api/auth/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 200\r\n\r\n{"
 
 

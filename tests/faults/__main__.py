@@ -45,12 +45,13 @@ def is_set(name: str) -> bool:
 
 def run_all(words: list[str], *, quick: bool) -> Iterator[Result]:
     """Every row with every seed, then the rows with houses of their own, then the soak."""
+    timed = os.environ.get("TIMED") != "0"
     seeds = range(1, 1 + int(os.environ.get("SEEDS") or (1 if quick else 3)))
     rows = [one for one in SCENARIOS if (one.short or not quick) and is_wanted(one.name, words)]
     for kind, group in groupby(rows, key=lambda one: one.house):
-        yield from run_group(kind, list(group), seeds, quick=quick)
+        yield from run_group(kind, list(group), seeds, quick=quick, timed=timed)
     if is_wanted(embedded.NAME, words):
-        yield embedded.run(KILLS_QUICK if quick else KILLS, seeds[0])
+        yield embedded.run(KILLS_QUICK if quick else KILLS, seeds[0], timed=timed)
     if not quick and is_wanted(race.NAME, words):  # `make test` has it, in its short form
         yield race.run(seeds[0])
     minutes = float(os.environ.get("SOAK") or (0 if quick else SOAK_MINUTES))
@@ -63,7 +64,9 @@ def is_wanted(name: str, words: list[str]) -> bool:
     return not words or any(word in name for word in words)
 
 
-def run_group(kind: str, rows: list[Scenario], seeds: range, *, quick: bool) -> Iterator[Result]:
+def run_group(
+    kind: str, rows: list[Scenario], seeds: range, *, quick: bool, timed: bool
+) -> Iterator[Result]:
     """All rows that one house is enough for."""
     reason = kinds.impossible(kind)
     possible = [row for row in rows if not reason and not kinds.missing(row.needs)]
@@ -78,7 +81,7 @@ def run_group(kind: str, rows: list[Scenario], seeds: range, *, quick: bool) -> 
         audience = None if kind == "clock" else stack.enter_context(audience_of(house))
         for seed in seeds:
             for row in possible:
-                yield run(house, row, seed, audience, quick=quick)
+                yield run(house, row, seed, audience, quick=quick, timed=timed)
                 if audience and audience.is_old:
                     yield watched(audience)
                     audience = stack.enter_context(audience_of(house))

@@ -22,7 +22,7 @@ START_S = 3.0
 LIVES = 0.1, 0.8  # seconds between being up and being killed, a range
 
 
-def run(times: int, seed: int) -> Result:
+def run(times: int, seed: int, *, timed: bool = True) -> Result:
     """So many kills, then the oracle and SQLite's own."""
     name = f"{seed}/{NAME}"
     chance = random.Random(name)  # noqa: S311  # a seed is the point
@@ -47,7 +47,8 @@ def run(times: int, seed: int) -> Result:
         result = Result(NAME, seed, findings, len(confirmed))
         result.figures |= {"kills": times, "start_max_s": max(starts)}
         result.said = f"{times} kills, up again after {max(starts):.1f} s at most"
-        result.expect(max(starts) <= START_S, f"a start took {max(starts):.1f} s")
+        if max(starts) > START_S:
+            (result.faults if timed else result.late).append(f"a start took {max(starts):.1f} s")
         said = quick_check(database)
         result.expect(said == "ok", f"quick_check: {said}")
         return result

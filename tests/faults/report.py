@@ -59,7 +59,7 @@ def row(result: Result) -> None:
         verdict(result),
     ]
     say("  ".join(f"{cell:<{width}}" for cell, (_, width) in zip(cells, COLUMNS, strict=True)))
-    for fault in [*result.faults, *found.examples]:
+    for fault in [*result.faults, *found.examples, *(f"not judged: {one}" for one in result.late)]:
         say(f"    {fault}")
 
 

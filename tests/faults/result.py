@@ -16,6 +16,7 @@ class Result:
     confirmed: int = 0
     figures: dict[str, float] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)  # told, and not judged
     not_run: str = ""
     said: str = ""
 
@@ -36,5 +37,6 @@ class Result:
             **self.findings.counts,
             "figures": {name: round(value, 2) for name, value in self.figures.items()},
             "faults": [*self.faults, *self.findings.examples],
+            "late": self.late,
             "said": self.not_run or self.said,
         }

@@ -27,6 +27,7 @@ class Scene:
     taken: set[int] = field(default_factory=set)  # marks that the fault itself took away
     figures: dict[str, float] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)  # what the fault itself saw go wrong
+    late: list[str] = field(default_factory=list)  # what took too long, or was given up for it
     checks: list[Check] = field(default_factory=list)  # that the fault itself asked
     proxy: Proxy | None = None  # where the scenario wants one
 
@@ -42,6 +43,10 @@ class Scene:
     def expect(self, is_so: bool, otherwise: str) -> None:
         if not is_so:
             self.faults.append(otherwise)
+
+    def expect_in_time(self, is_so: bool, otherwise: str) -> None:
+        if not is_so:
+            self.late.append(otherwise)
 
     def ask(self, door: httpx.Client, uid: str) -> Check:
         """A check beside the load; whoever asks it judges it."""
