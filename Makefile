@@ -70,8 +70,11 @@ servers:
 			apt-get install -y -qq postgresql redis-server nginx strace libfaketime >/dev/null; fi
 
 test: lint browser servers ## run every check and every test, embedded and in production mode
-	@echo "Tests …"
-	@$(PY) -m pytest -n 2 --cov --cov-report= --cov-fail-under=0
+	@echo "Tests, and beside them the short faults …"
+	@QUICK=1 TIMED=0 $(PY) -m tests.faults >.venv/faults.txt 2>&1 & faults=$$!; \
+		trap 'kill $$faults' INT TERM; \
+		$(PY) -m pytest -n 2 --cov --cov-report= --cov-fail-under=0; tests=$$?; \
+		wait $$faults || tests=1; cat .venv/faults.txt; exit $$tests
 	@$(PY) -m tests.production --cov --cov-append --cov-report=term-missing:skip-covered
 
 fmt: .venv/installed-dev ## format the code and mend what can be mended
