@@ -107,7 +107,7 @@ def look_up(
             [secrets.token_hex(GENERATION_BYTES), *throttling.arguments(scope)],
         )
     except CacheAway:
-        return Found(reserve.run(load, by=by))
+        return Found(reserve.run(lambda: _as_of_now(entry, load), by=by))
     if known:
         cached = frozen_json.loads(kind, known[0])
         return Found(cached, throttling.verdict(scope, known[1]) if known[1:] else None)
@@ -121,6 +121,11 @@ def look_up(
     # Late for this answer is in time for the next. Who asks the same under the same generation has
     # seen no change that the first did not see, so one answer is good for all of them.
     return Found(reserve.run(load_and_keep, by=by, about=(entry, generation)))
+
+
+def _as_of_now(entry: str, load: Callable[[], T | None]) -> T | None:
+    """Without the cache: what `load` reads, or read under the revision that the database has."""
+    return memory.recall_as_of(PolicyRevision.objects.current(), entry, load)
 
 
 def answer_by() -> float:

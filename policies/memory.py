@@ -1,5 +1,7 @@
-"""What the device face's thread has read of the policies, until anybody writes anything.
+"""What a thread has read of the policies, until anybody changes them.
 
+On PostgreSQL, while there is no cache: the revision, one row, is another after every change, so
+one small question says whether what was read before still holds. On SQLite for the device face:
 SQLite tells a connection whether another one has committed since (`PRAGMA data_version`), be it
 another thread, another process or somebody's sqlite3 shell. While nobody has, what was read holds,
 and a check costs one cheap question instead of three queries. The thread's own connection only
@@ -19,7 +21,7 @@ MOST = 10_000  # entries; a house has fewer cards
 
 class _Memory(threading.local):
     enabled = False
-    version: int | None = None
+    version: Hashable = None
     entries: dict[Hashable, Any]
 
 
@@ -37,9 +39,12 @@ def recall(key: Hashable, load: Callable[[], T | None]) -> T | None:
 
     What is not there is not remembered: a flood of unknown cards must not fill the memory.
     """
-    if not _memory.enabled:
-        return load()
-    version = _data_version()  # before reading: what changes meanwhile is dropped next time
+    return recall_as_of(_data_version(), key, load) if _memory.enabled else load()
+
+
+def recall_as_of(version: Hashable, key: Hashable, load: Callable[[], T | None]) -> T | None:
+    """As `recall`. `version` is of the database and was read just now: what changes before
+    `load` has read is dropped next time."""
     if version != _memory.version or len(_memory.entries) > MOST:
         _memory.version, _memory.entries = version, {}
     if key not in _memory.entries:

@@ -179,6 +179,17 @@ def test_a_frozen_cache_delays_a_door_by_little_and_the_database_decides(stack, 
     assert process.logged().count("the cache Redis is away") == 1
 
 
+def test_without_the_cache_a_revocation_holds_for_the_next_check(stack, process):
+    with stack.cache.frozen():
+        before = process.checks(3)
+        revoking = process.manage("DELETE", f"/api/policies/cards/{CARD}")
+        after = process.checks(3)
+
+    assert granted(before) == {True}
+    assert revoking["status"] == 503  # saved, and no door's cache could be told
+    assert granted(after) == {False}
+
+
 def test_a_killed_cache_is_done_without_and_used_again_when_it_is_back(stack, process):
     stack.cache.kill()
     without = process.checks(20)
