@@ -1,4 +1,4 @@
-"""What a thread has read of the policies, until anybody changes them.
+"""What was read of the policies, until anybody changes them.
 
 On PostgreSQL, while there is no cache: the revision, one row, is another after every change, so
 one small question says whether what was read before still holds. On SQLite for the device face:
@@ -19,41 +19,58 @@ T = TypeVar("T")
 MOST = 10_000  # entries; a house has fewer cards
 
 
-class _Memory(threading.local):
-    enabled = False
-    version: Hashable = None
-    entries: dict[Hashable, Any]
+class _Memory:
+    """What was read under one version of the database."""
+
+    def __init__(self, version: Hashable) -> None:
+        self.version = version
+        self.entries: dict[Hashable, Any] = {}
+
+    def holds(self, version: Hashable) -> bool:
+        return version == self.version and len(self.entries) <= MOST
+
+    def recall(self, key: Hashable, load: Callable[[], T | None]) -> T | None:
+        """What is not there is not remembered: a flood of unknown cards must not fill it."""
+        found: T | None = self.entries.get(key)
+        if found is None and (found := load()) is not None:
+            self.entries[key] = found
+        return found
 
 
-_memory = _Memory()
+class _OfThread(threading.local):
+    memory: _Memory | None = None  # None: it may not remember
+
+
+_of_thread = _OfThread()
+_of_process = _Memory(None)
 
 
 def enable() -> None:
     """This thread never writes a policy row: from now on it remembers."""
-    _memory.enabled = connection.vendor == "sqlite"
-    _memory.entries = {}
+    _of_thread.memory = _Memory(None) if connection.vendor == "sqlite" else None
 
 
 def recall(key: Hashable, load: Callable[[], T | None]) -> T | None:
-    """What `load` reads from the database, or read when nobody had written since.
+    """What `load` reads from the database, or read when nobody had written since."""
+    memory = _of_thread.memory
+    if memory is None:
+        return load()
+    version = _data_version()  # before reading: what changes meanwhile is dropped next time
+    if not memory.holds(version):
+        memory = _of_thread.memory = _Memory(version)
+    return memory.recall(key, load)
 
-    What is not there is not remembered: a flood of unknown cards must not fill the memory.
+
+def recall_as_of(revision: str, key: Hashable, load: Callable[[], T | None]) -> T | None:
+    """What `load` reads, or any thread has read under this revision, which was asked for just now.
+
+    A thread that comes with an older one files under that, and nobody after it finds it.
     """
-    return recall_as_of(_data_version(), key, load) if _memory.enabled else load()
-
-
-def recall_as_of(version: Hashable, key: Hashable, load: Callable[[], T | None]) -> T | None:
-    """As `recall`. `version` is of the database and was read just now: what changes before
-    `load` has read is dropped next time."""
-    if version != _memory.version or len(_memory.entries) > MOST:
-        _memory.version, _memory.entries = version, {}
-    if key not in _memory.entries:
-        value = load()
-        if value is None:
-            return None
-        _memory.entries[key] = value
-    found: T = _memory.entries[key]
-    return found
+    global _of_process
+    memory = _of_process
+    if not memory.holds(revision):
+        memory = _of_process = _Memory(revision)
+    return memory.recall(key, load)
 
 
 def _data_version() -> int:
