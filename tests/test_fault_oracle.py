@@ -59,6 +59,8 @@ def test_a_house_that_kept_its_word_passes():
         ({"readings": (replace(KEPT, pressure=None),)}, {"changed": 1}),
         ({"readings": (replace(KEPT, device_id="sensor-02"),)}, {"changed": 1}),
         ({"log": ()}, {"without_row": 1}),
+        ({"log": (), "taken": (str(GRANT.log_id),)}, {}),
+        ({"log": (), "taken": (str(uuid.uuid4()),)}, {"without_row": 1}),
         ({"log": (replace(ROW, granted=False),)}, {"without_row": 1}),
         ({"log": (replace(ROW, card_uid="04:A3:2B:F2:1C:01"),)}, {"without_row": 1}),
         ({"log": (ROW, ROW)}, {"twice": 1}),

@@ -61,13 +61,13 @@ def judge(
     confirmed: Collection[int],
     checks: Iterable[Check],
     stored: Stored,
-    taken: Collection[int] = (),
+    taken: Collection[int | str] = (),
 ) -> Findings:
-    """All rules over readings and checks. `taken` are readings that the fault itself took away
-    (a stream that somebody emptied): whoever counts them must know them exactly."""
+    """All rules over readings and checks. `taken` is what the fault itself took away (a stream that
+    somebody emptied), marks of readings and ids of checks: who counts must know them exactly."""
     findings = Findings()
-    judge_readings(findings, sent, set(confirmed) - set(taken), stored.readings)
-    judge_checks(findings, list(checks), stored.log)
+    judge_readings(findings, sent, {*confirmed}.difference(taken), stored.readings)
+    judge_checks(findings, list(checks), stored.log, taken)
     return findings
 
 
@@ -94,15 +94,22 @@ def differs(row: StoredReading, reading: Reading) -> bool:
     return of_row != (reading.device_id, reading.temperature, reading.humidity, reading.pressure)
 
 
-def judge_checks(findings: Findings, checks: list[Check], rows: Counter[LogRow]) -> None:
+def judge_checks(
+    findings: Findings,
+    checks: list[Check],
+    rows: Counter[LogRow],
+    taken: Collection[int | str] = (),
+) -> None:
     decided = [check for check in checks if check.outcome in (GRANTED, REFUSED)]
     findings.add(
         "false_grants",
         [one for one in decided if one.outcome == GRANTED and one.kind in NEVER],
     )
     by_id = {row.log_id: row for row in rows}
+    gone = {*taken} - by_id.keys()  # of what was taken, a worker may have had some already
+    expected = [one for one in decided if str(one.log_id) not in gone]
     findings.add(
-        "without_row", [one for one in decided if not fits(by_id.get(str(one.log_id)), one)]
+        "without_row", [one for one in expected if not fits(by_id.get(str(one.log_id)), one)]
     )
     findings.add("twice", [row for row, count in rows.items() if count > 1])
     findings.add("never_sent", unexplained(checks, rows))

@@ -24,7 +24,8 @@ class Scene:
     chance: random.Random
     times: int = 1  # how often, where a fault is a repeated blow
     windows: list[tuple[float, float]] = field(default_factory=list)
-    taken: set[int] = field(default_factory=set)  # marks that the fault itself took away
+    # What the fault itself took away: marks of readings, ids of checks.
+    taken: set[int | str] = field(default_factory=set)
     figures: dict[str, float] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)  # what the fault itself saw go wrong
     late: list[str] = field(default_factory=list)  # what took too long, or was given up for it

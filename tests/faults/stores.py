@@ -66,7 +66,9 @@ def stream_emptied(scene: Scene) -> None:
         gone = client.eval(EMPTY, len(keys), *keys)
         scene.house.wait_for(lambda: client.exists(*keys), "the groups are made again")
     entries = [json.loads(raw) for raw in gone]
-    scene.taken |= {entry["metrics"]["mark"] for entry in entries if "metrics" in entry}
+    scene.taken |= {
+        entry["metrics"]["mark"] if "metrics" in entry else entry["id"] for entry in entries
+    }
     scene.note("taken", len(entries))
 
 
