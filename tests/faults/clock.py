@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tests.faults.house import House
-from tests.faults.journal import REFUSED, now
+from tests.faults.journal import GRANTED, REFUSED, now
 from tests.faults.load import BEGAN, DOORS, EXPIRES
 from tests.faults.scene import Fault, Scene
 
@@ -34,16 +34,15 @@ def clock_set(seconds: int) -> Fault:
         # The card that is not valid any more, or not yet.
         uid = EXPIRES if seconds > 0 else BEGAN
         with house.stack.device(DOORS[0]) as door:
-            scene.expect_granted(scene.ask(door, uid), "before")
+            scene.expect_outcome(scene.ask(door, uid), GRANTED, "before")
             with scene.window():
                 set_clock(house, seconds)
                 until = now() + scene.seconds
                 while now() < until:
-                    found = scene.ask(door, uid)
-                    scene.expect(found.outcome == REFUSED, f"the old clock: {found.outcome}")
+                    scene.expect_outcome(scene.ask(door, uid), REFUSED, "by the new clock")
                     time.sleep(0.1)
                 set_clock(house, 0)
-            scene.expect_granted(scene.ask(door, uid), "afterwards")
+            scene.expect_outcome(scene.ask(door, uid), GRANTED, "afterwards")
         with house.database() as connection:
             rows = connection.execute("SELECT min(latency_ms), max(latency_ms) FROM access_logs")
             least, most = rows.fetchone() or (0, 0)

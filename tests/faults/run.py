@@ -63,7 +63,8 @@ def run(
     confirmed = journal.close()
     journal.checks += scene.checks
     if audience:
-        audience.checks += journal.checks
+        # Of what was taken away nobody can be told.
+        audience.checks += [one for one in journal.checks if str(one.log_id) not in scene.taken]
     after = house.stored()
     findings = oracle.judge(
         journal.sent, confirmed, journal.checks, after.since(before), scene.taken

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from tests.faults.house import House
-from tests.faults.journal import GRANTED, NOTHING, Check, now, outcome_of
+from tests.faults.journal import GRANTED, NOTHING, REFUSED, Check, now, outcome_of
 from tests.faults.load import CHECK, DOORS
 from tests.faults.proxy import Proxy
 
@@ -63,9 +63,11 @@ class Scene:
         self.checks.append(check)
         return check
 
-    def expect_granted(self, check: Check, when: str) -> None:
-        self.expect(
-            check.outcome == GRANTED,
+    def expect_outcome(self, check: Check, outcome: str, when: str) -> None:
+        """A door that got no decision got none in time; another decision is wrong at any speed."""
+        is_decided = check.outcome in (GRANTED, REFUSED)
+        (self.expect if is_decided else self.expect_in_time)(
+            check.outcome == outcome,
             f"{when} the card got {check.outcome} {check.reason} after {check.milliseconds:.0f} ms",
         )
 

@@ -82,7 +82,7 @@ def cache_away(how: str) -> Fault:
             path = f"/api/policies/cards/{TOGGLED}"
             status = manager.patch(path, json={"active": True}).status_code
             scene.expect(status == 200, f"the card could not be given back: {status}")
-            scene.expect_granted(scene.ask(door, TOGGLED), "at first")
+            scene.expect_outcome(scene.ask(door, TOGGLED), GRANTED, "at first")
             with scene.window():
                 with store_away:
                     time.sleep(scene.seconds / 2)

@@ -31,7 +31,7 @@ def untold(revoke: Callable[[House], None]) -> Fault:
             for _ in range(scene.times):
                 time.sleep(scene.chance.uniform(0, 1))  # anywhere between two looks of the worker
                 manager.patch(path, json={"active": True}).raise_for_status()
-                scene.expect_granted(scene.ask(door, TOGGLED), "at first")
+                scene.expect_outcome(scene.ask(door, TOGGLED), GRANTED, "at first")
                 with scene.window():
                     revoke(scene.house)
                     revoked = now()
