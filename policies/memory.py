@@ -73,8 +73,8 @@ def recall_as_of(revision: str, key: Hashable, load: Callable[[], T | None]) -> 
     return memory.recall(key, load)
 
 
-def _data_version() -> int:
+def _data_version() -> Hashable:
+    """The number is a connection's own: after a reconnect it begins anew."""
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA data_version")
-        version: int = cursor.fetchone()[0]
-        return version
+        return connection.connection, cursor.fetchone()[0]

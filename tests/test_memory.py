@@ -60,6 +60,18 @@ def test_it_reads_again_as_soon_as_anybody_has_written(database, thread):
     assert third == ["Anna", "Ben"]
 
 
+def test_a_new_connection_believes_nothing_that_another_one_read(database, thread):
+    database.execute("INSERT INTO card VALUES ('Anna')")
+    before = thread.submit(memory.recall, "cards", names).result()
+    thread.submit(lambda: connection.close()).result()
+    database.execute("DELETE FROM card")
+    database.execute("INSERT INTO card VALUES ('Ben')")
+
+    after = thread.submit(memory.recall, "cards", names).result()
+
+    assert (before, after) == (["Anna"], ["Ben"])
+
+
 def test_what_is_not_there_is_not_remembered(database, thread):
     before = thread.submit(memory.recall, "cards", names).result()
     database.execute("INSERT INTO card VALUES ('Anna')")
