@@ -306,7 +306,7 @@ def test_metrics_are_the_sum_of_all_processes(stack):
         answers = {check(door).status_code for _ in range(30)}
         after = {counted() for _ in range(10)}  # asked of both
 
-    assert len(processes) == 2
+    assert len(processes) >= 2
     assert answers == {200}
     assert after == {before + 30}
 
