@@ -215,12 +215,17 @@ def again(stack: Stack, seconds: float = 15) -> Iterator[ClientConnection]:
             time.sleep(0.1)
 
 
+def deliver(sensor: httpx.Client, body: object) -> None:
+    """As devices do: again, until it is taken."""
+    wait_until(lambda: sensor.post("/api/sensors/ingest", json=body).status_code == 202)
+
+
 def test_a_worker_that_is_asked_to_end_finishes_its_batch(stack):
     sent, first = 20 * 500, stack.pid("worker")
     with stack.device("hall") as hall, streams(stack) as client:
         for number in range(20):
             readings = [{"temperature": 20, "reading_id": str(uuid.uuid4())} for _ in range(500)]
-            assert hall.post("/api/sensors/ingest", json={"readings": readings}).status_code == 202
+            deliver(hall, {"readings": readings})
             if number == 10:
                 os.kill(first, signal.SIGTERM)
                 asked = time.monotonic()
@@ -260,11 +265,12 @@ def test_at_80_percent_of_its_memory_readings_wait_and_doors_do_not(stack):
         most = keeper.config_get("maxmemory")["maxmemory"]
         keeper.config_set("maxmemory", int(keeper.info("memory")["used_memory"] / 0.85))
         try:
-            wait_until(lambda: measure().status_code == 503, 3)
+            # One could be a disk that was busy.
+            wait_until(lambda: {measure().status_code for _ in range(4)} == {503})
             refused, granted = measure(), check(door)
         finally:
             keeper.config_set("maxmemory", most)
-        wait_until(lambda: measure().status_code == 202, 3)
+        wait_until(lambda: measure().status_code == 202)
 
     assert refused.json()["error"]["code"] == "SERVICE_UNAVAILABLE"
     assert int(refused.headers["retry-after"]) >= 1

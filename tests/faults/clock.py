@@ -10,13 +10,15 @@ from tests.faults.load import BEGAN, DOORS, EXPIRES
 from tests.faults.scene import Fault, Scene
 
 NEAR_S = 60.0
+LOOKED_S = 1.1  # after which each process has looked at the file (kinds.py)
 
 
 def set_clock(house: House, seconds: int) -> None:
-    """Set it so much off; returns when `web` has looked at the file, which it does each second."""
+    """Set it so much off; returns when every process has looked at the file."""
     Path(house.stack.settings["FAKETIME_TIMESTAMP_FILE"]).write_text(f"{seconds:+d}")
     wanted = time.time() + seconds
     house.wait_for(lambda: abs(clock_of(house) - wanted) < NEAR_S, "the clock is set", 10)
+    time.sleep(LOOKED_S)
 
 
 def clock_of(house: House) -> float:
