@@ -119,7 +119,7 @@ def announce(device_ids: Sequence[str]) -> None:
     """Show the state of devices to who watches."""
     if not device_ids:
         return
-    from policies.serializers import DeviceSerializer  # it shows what this module keeps
+    from policies.serializers.devices import DeviceSerializer  # it shows what this module keeps
 
     now = utc_text(to_milliseconds(timezone.now()))
     devices = Device.objects.with_status().filter(pk__in=device_ids)

@@ -16,7 +16,7 @@ from access.decision import WORDS, Reason
 from access.models import AccessLog, DoorEvent
 from policies.models import Device
 from policies.moments import parse_moment, to_milliseconds, utc_text
-from policies.serializers import DeviceSerializer
+from policies.serializers.devices import DeviceSerializer
 from realtime import feed
 from realtime.models import FeedEvent
 from sensors import history

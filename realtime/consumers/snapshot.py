@@ -8,7 +8,7 @@ from django.utils import timezone
 from access.models import AccessLog
 from access.serializers import LogRowSerializer
 from policies.models import Device
-from policies.serializers import DeviceSerializer
+from policies.serializers.devices import DeviceSerializer
 from realtime import feed
 from realtime.feed import READING, Frame
 from sensors import history

@@ -1,33 +1,13 @@
-"""The fields of the people side: sign-in, cards, devices."""
+"""The fields of a card."""
 
 import datetime as dt
 from typing import Any
 
 from rest_framework import serializers
 
-from policies.fields import CardUid, Flag, Moment, QueryWhole, StrictSerializer, Text
-from policies.models import MAX_NAME, Device, checked_name
+from policies.fields import CardUid, Flag, Moment, StrictSerializer, Text
+from policies.models import MAX_NAME, checked_name
 from policies.rules import CardStatus
-
-MAX_OFFSET = 2**31 - 1
-# Django's own bound; longer ones only cost hashing time.
-MAX_PASSWORD = 4096
-
-
-class SignInSerializer(StrictSerializer):
-    username = Text(max_length=150)
-    password = Text(max_length=MAX_PASSWORD, trim_whitespace=False)
-
-
-class RefreshSerializer(StrictSerializer):
-    refresh = Text()
-
-
-class TokenPairSerializer(serializers.Serializer[Any]):
-    """Access lives five minutes; refresh is good once."""
-
-    access = serializers.CharField()
-    refresh = serializers.CharField()
 
 
 class HolderName(Text):
@@ -66,12 +46,6 @@ class NewCardSerializer(CardSerializer):
     warning = serializers.CharField(required=False)
 
 
-class CardQuerySerializer(StrictSerializer):
-    limit = QueryWhole(default=1000, min_value=1, max_value=1000)
-    offset = QueryWhole(default=0, min_value=0, max_value=MAX_OFFSET)
-    search = Text(default="", max_length=MAX_NAME, allow_blank=True)
-
-
 class CardPageSerializer(serializers.Serializer[Any]):
     """`count` is of all cards that match, not of this page."""
 
@@ -105,32 +79,3 @@ class CardChangeSerializer(StrictSerializer):
 class DeletedCardSerializer(serializers.Serializer[Any]):
     status = serializers.CharField(default="deleted")
     card_uid = CardUid()
-
-
-class DeviceSerializer(serializers.Serializer[Any]):
-    """A row of the devices list, of `Device.objects.with_status()`."""
-
-    device_id = serializers.CharField()
-    kind = serializers.ChoiceField(choices=Device.Kind.values)
-    name = serializers.CharField()
-    zones = serializers.SerializerMethodField()
-    enabled = serializers.BooleanField()
-    online = serializers.SerializerMethodField()
-    last_seen = Moment(source="presence.last_seen", default=None, allow_null=True)
-    firmware_version = serializers.SerializerMethodField()
-    certificate_expires_at = Moment(allow_null=True)
-
-    def get_zones(self, device: Device) -> list[str]:
-        return [zone.name for zone in device.zones.all()]
-
-    def get_online(self, device: Device) -> bool:
-        heard = getattr(device, "presence", None)
-        return heard is not None and heard.online
-
-    def get_firmware_version(self, device: Device) -> str | None:
-        return device.firmware_version or None
-
-
-class DeviceListSerializer(serializers.Serializer[Any]):
-    count = serializers.IntegerField()
-    devices = DeviceSerializer(many=True)
