@@ -4,13 +4,15 @@ import datetime as dt
 import math
 import re
 import uuid
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from policies import moments, uid
+from policies import moments, uid, windows
 
+T = TypeVar("T")
 INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 UUID = re.compile(r"[0-9A-F]{8}(-?[0-9A-F]{4}){3}-?[0-9A-F]{12}", re.IGNORECASE | re.ASCII)
 
@@ -113,13 +115,50 @@ class CardUid(serializers.Field[str, Any, str, Any]):
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
             raise serializers.ValidationError("Must be a text.")
-        try:
-            return uid.canonical(data)
-        except ValueError as error:
-            raise serializers.ValidationError(str(error)) from None
+        return _read(uid.canonical, data)
 
     def to_representation(self, value: str) -> str:
         return value
+
+
+@extend_schema_field({"type": "string", "format": "date"})
+class Date(serializers.Field[dt.date, Any, str, Any]):
+    """A date of the calendar, `2026-12-25`."""
+
+    def to_internal_value(self, data: Any) -> dt.date:
+        return _read(windows.parse_date, data)
+
+    def to_representation(self, value: dt.date) -> str:
+        return windows.date_text(value)
+
+
+@extend_schema_field({"type": "string", "pattern": f"^{windows.CLOCK.pattern}$"})
+class ClockTime(serializers.Field[dt.time, Any, str, Any]):
+    """A time of day in whole minutes, `22:00`."""
+
+    def to_internal_value(self, data: Any) -> dt.time:
+        return _read(windows.parse_clock, data)
+
+    def to_representation(self, value: dt.time) -> str:
+        return windows.clock_text(value)
+
+
+@extend_schema_field(
+    {
+        "type": "array",
+        "items": {"type": "string", "enum": list(windows.DAYS)},
+        "minItems": 1,
+        "uniqueItems": True,
+    }
+)
+class WeekDays(serializers.Field[int, Any, list[str], Any]):
+    """Days of the week, `["mon", "tue"]`; inside they are added up."""
+
+    def to_internal_value(self, data: Any) -> int:
+        return _read(windows.parse_days, data)
+
+    def to_representation(self, value: int) -> list[str]:
+        return windows.day_names(value)
 
 
 class QueryMoment(Moment):
@@ -146,3 +185,11 @@ class QueryFlag(serializers.BooleanField):
         if text not in ("true", "false", "1", "0"):
             self.fail("invalid", input=data)
         return text in ("true", "1")
+
+
+def _read(parse: Callable[[Any], T], data: Any) -> T:
+    """What a parser of ours makes of a value; what it says against it is the field's error."""
+    try:
+        return parse(data)
+    except ValueError as error:
+        raise serializers.ValidationError(str(error)) from None

@@ -5,16 +5,10 @@ from typing import Any
 
 from rest_framework import serializers
 
-from policies.fields import CardUid, Flag, Moment, StrictSerializer, Text
-from policies.models import MAX_NAME, checked_name
+from policies.fields import CardUid, Flag, Moment, StrictSerializer
+from policies.models import MAX_NAME
 from policies.rules import CardStatus
-
-
-class HolderName(Text):
-    """A person's name, trimmed."""
-
-    def to_internal_value(self, data: Any) -> str:
-        return checked_name(super().to_internal_value(data))
+from policies.serializers.names import HolderName
 
 
 class Expiry(Moment):
