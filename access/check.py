@@ -65,7 +65,7 @@ def check_access(
         lambda: Card.objects.find_credential(card_uid),
         by=door.answer_by,
     )
-    decision = decide(credential, door.door_state or door.door.state(), at)
+    decision = decide(credential, door.door_state or door.door.state(), timezone.localtime(at))
     answer = Answer(
         decision, card_uid, door.device_id, log_id(door.device_id, event_id, decision, at)
     )

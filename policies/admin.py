@@ -14,9 +14,13 @@ from policies.models import (
     Certificate,
     Device,
     Door,
+    Holiday,
+    HolidayWindow,
     PeopleGroup,
     Person,
     Rule,
+    Schedule,
+    ScheduleWindow,
     Zone,
     folded,
 )
@@ -149,7 +153,7 @@ class CardAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the s
 class PeopleGroupAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     """People who share rules."""
 
-    list_display = ("name",)
+    list_display = ("name", "exempt_from_lockdown")
     search_fields = ("name",)
 
 
@@ -157,7 +161,7 @@ class PeopleGroupAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic i
 class ZoneAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     """A set of doors and sensors."""
 
-    list_display = ("name", "device_list")
+    list_display = ("name", "device_list", "lockdown")
     search_fields = ("name",)
     filter_horizontal = ("devices",)
 
@@ -173,10 +177,10 @@ class ZoneAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the s
 class RuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     """Who may pass which doors."""
 
-    list_display = ("name", "who", "where")
-    list_select_related = ("group", "zone")
+    list_display = ("name", "who", "where", "schedule")
+    list_select_related = ("group", "zone", "schedule")
     search_fields = ("name",)
-    fields = ("name", "group", "every_door", "doors", "zone")
+    fields = ("name", "group", "every_door", "doors", "zone", "schedule")
     filter_horizontal = ("doors",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Rule]:
@@ -194,13 +198,47 @@ class RuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the s
         return ", ".join(str(place) for place in places) or "nowhere"
 
 
+class ScheduleWindowInline(admin.TabularInline):  # type: ignore[type-arg]  # generic in the stubs only
+    model = ScheduleWindow
+    extra = 1
+
+
+@admin.register(Schedule)
+class ScheduleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+    """When rules hold every week."""
+
+    search_fields = ("name",)
+    inlines = (ScheduleWindowInline,)
+
+
+class HolidayWindowInline(admin.TabularInline):  # type: ignore[type-arg]  # generic in the stubs only
+    model = HolidayWindow
+    extra = 1
+
+
+@admin.register(Holiday)
+class HolidayAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+    """Days on which schedules rest."""
+
+    list_display = ("name", "date", "yearly")
+    search_fields = ("name",)
+    inlines = (HolidayWindowInline,)
+
+
 @admin.register(Door)
 class DoorAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     """What a door does when it may open. It comes and goes with its device."""
 
-    list_display = ("device", "switched_on", "unlock_seconds")
+    list_display = ("device", "switched_on", "lockdown", "unlock_seconds")
     list_select_related = ("device",)
-    fields = ("device", "switched_on", "unlock_seconds")
+    fields = (
+        "device",
+        "switched_on",
+        "lockdown",
+        "unlock_seconds",
+        "always_locked",
+        "always_unlocked",
+    )
     readonly_fields = ("device",)
     search_fields = ("device__name", "device__device_id")
 

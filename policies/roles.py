@@ -34,6 +34,10 @@ CONSOLE: dict[Role, dict[str, tuple[str, ...]]] = {
         "policies.peoplegroup": ("view",),
         "policies.zone": ("view",),
         "policies.rule": ("view",),
+        "policies.schedule": ("view",),
+        "policies.schedulewindow": ("view",),
+        "policies.holiday": ("view",),
+        "policies.holidaywindow": ("view",),
         "policies.door": ("view",),
     },
     Role.MANAGER: {
@@ -42,6 +46,10 @@ CONSOLE: dict[Role, dict[str, tuple[str, ...]]] = {
         "policies.peoplegroup": _WRITE,
         "policies.zone": _WRITE,
         "policies.rule": _WRITE,
+        "policies.schedule": _WRITE,
+        "policies.schedulewindow": _WRITE,
+        "policies.holiday": _WRITE,
+        "policies.holidaywindow": _WRITE,
         "policies.door": ("change", "view"),
     },
     Role.OWNER: {

@@ -9,6 +9,11 @@ import datetime as dt
 from dataclasses import dataclass
 from enum import StrEnum
 
+from policies.schedules import DayWindow as DayWindow
+from policies.schedules import Holding, holding
+from policies.schedules import HolidayDay as HolidayDay
+from policies.schedules import Window as Window
+
 
 class CardStatus(StrEnum):
     ACTIVE = "active"
@@ -17,14 +22,50 @@ class CardStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class DoorState:
+    """What a door says about itself, whoever stands before it.
+
+    `lockdown` is its own, one of its zones' or the house's. `holidays` is empty when no schedule
+    of the door needs them.
+    """
+
+    device_id: str
+    switched_on: bool
+    zones: frozenset[int] = frozenset()
+    lockdown: bool = False
+    locked_windows: tuple[Window, ...] = ()
+    unlocked_windows: tuple[Window, ...] = ()
+    holidays: tuple[HolidayDay, ...] = ()
+
+    def is_locked(self, moment: dt.datetime) -> bool:
+        """Whether its always-locked schedule holds. Holidays do not lift it."""
+        return holding(self.locked_windows, (), moment) is Holding.HOLDS
+
+    def stays_open(self, moment: dt.datetime, *, clock_trusted: bool = True) -> bool:
+        """Whether its always-unlocked schedule holds and nothing locks it.
+
+        It grants no card anything. Holidays close it, and so does a clock that cannot be trusted.
+        """
+        if not (self.switched_on and clock_trusted) or self.lockdown or self.is_locked(moment):
+            return False
+        return holding(self.unlocked_windows, self.holidays, moment) is Holding.HOLDS
+
+
+@dataclass(frozen=True, slots=True)
 class RuleScope:
-    """The doors that one rule opens; `doors=None` means every door."""
+    """The doors that one rule opens, and when.
+
+    `doors=None` means every door; else those named and those of its zone. `windows=None` means
+    always, holidays included.
+    """
 
     name: str
     doors: frozenset[str] | None
+    windows: tuple[Window, ...] | None = None
+    zone: int | None = None
 
-    def covers(self, device_id: str) -> bool:
-        return self.doors is None or device_id in self.doors
+    def covers(self, door: DoorState) -> bool:
+        return self.doors is None or door.device_id in self.doors or self.zone in door.zones
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +73,8 @@ class Credential:
     """A card, its holder and the rules that let the holder pass.
 
     Validity is half-open: from `valid_from` (included) to `valid_until` (not included), each
-    already the stricter of the card's and the person's.
+    already the stricter of the card's and the person's. `holidays` is empty when no rule has a
+    schedule.
     """
 
     uid: str
@@ -42,14 +84,8 @@ class Credential:
     valid_from: dt.datetime | None
     valid_until: dt.datetime | None
     rules: tuple[RuleScope, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DoorState:
-    """What a door says about itself, whoever stands before it."""
-
-    device_id: str
-    switched_on: bool
+    lockdown_exempt: bool = False
+    holidays: tuple[HolidayDay, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,7 @@ def test_explaining_leaves_no_trace(annas_card, door, capsys):
         (lambda: Card.objects.update(valid_until=timezone.now()), "refused: expired (expired)"),
         (
             lambda: Door.objects.update(switched_on=False),
-            "refused: door switched off (door_disabled)",
+            "refused: door switched off or locked by its schedule (door_disabled)",
         ),
         (
             lambda: Rule.objects.all().delete(),

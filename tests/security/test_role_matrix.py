@@ -19,7 +19,18 @@ from django.urls import Resolver404, URLPattern, URLResolver, get_resolver, reso
 from django.utils import timezone
 
 from access.models import AccessLog, DoorEvent
-from policies.models import Card, Certificate, Device, Door, PeopleGroup, Person, Rule, Zone
+from policies.models import (
+    Card,
+    Certificate,
+    Device,
+    Door,
+    Holiday,
+    PeopleGroup,
+    Person,
+    Rule,
+    Schedule,
+    Zone,
+)
 from sensors.models import SensorReading
 from tests.conftest import ANNA_UID, JsonClient, certify, device_client
 
@@ -129,6 +140,8 @@ CONSOLE = {
     "policies.peoplegroup": ("operator", "manager", "manager", "manager"),
     "policies.zone": ("operator", "manager", "manager", "manager"),
     "policies.rule": ("operator", "manager", "manager", "manager"),
+    "policies.schedule": ("operator", "manager", "manager", "manager"),
+    "policies.holiday": ("operator", "manager", "manager", "manager"),
     "policies.door": ("operator", "-", "manager", "-"),
     "policies.device": ("viewer", "-", "owner", "-"),
     "policies.certificate": ("owner", "-", "owner", "-"),
@@ -177,6 +190,8 @@ def keys(door: Device, sensor: Device, annas_card: Card) -> dict[str, str]:
         PeopleGroup.objects.create(name="cleaners"),
         Zone.objects.create(name="cellar"),
         Rule.objects.create(name="nobody anywhere"),
+        Schedule.objects.create(name="office hours"),
+        Holiday.objects.create(name="Christmas", date="2026-12-25"),
         door.door,
         door,
         Certificate.objects.get(device=door),
@@ -270,6 +285,8 @@ ACTIONS = [
     ("policies.card", "delete_selected", "manager"),
     ("policies.person", "delete_selected", "manager"),
     ("policies.rule", "delete_selected", "manager"),
+    ("policies.schedule", "delete_selected", "manager"),
+    ("policies.holiday", "delete_selected", "manager"),
     ("policies.device", "revoke_certificates", "owner"),
     ("policies.device", "delete_selected", "-"),
     ("policies.certificate", "revoke", "owner"),

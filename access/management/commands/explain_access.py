@@ -23,7 +23,11 @@ class Command(BaseCommand):
     ) -> None:
         moment = _moment(at)
         door = _door(device_id)
-        decision = decide(Card.objects.find_credential(_uid(card_uid)), door.door.state(), moment)
+        decision = decide(
+            Card.objects.find_credential(_uid(card_uid)),
+            door.door.state(),
+            timezone.localtime(moment),
+        )
         self.stdout.write(f"card: {_uid(card_uid)}, {_holder(decision)}")
         self.stdout.write(f"door: {door} ({door.device_id})")
         self.stdout.write(f"time: {utc_text(moment)}")

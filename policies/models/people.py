@@ -1,0 +1,221 @@
+"""People, the groups they are in, and the cards that they were given."""
+
+import datetime as dt
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, models, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from policies import uid
+from policies.changes import PolicyQuerySet
+from policies.models.names import MAX_NAME, NO_NUL, checked_name, folded
+from policies.models.rules import PeopleGroup, Rule
+from policies.models.schedules import Holiday
+from policies.rules import CardStatus as Status
+from policies.rules import Credential
+
+
+class CardExists(Exception):
+    """This UID is on record already."""
+
+
+class CardBlocked(Exception):
+    """A blocked card is opened again by its status only, never in passing."""
+
+
+class PersonQuerySet(PolicyQuerySet["Person"]):
+    def named(self, name: str) -> "Person":
+        """The person of that name (case does not matter), made if new."""
+        person, _ = self.get_or_create(folded_name=folded(name), defaults={"name": name})
+        return person
+
+
+class Person(models.Model):
+    """Somebody who was given cards. Not a user: users sign in to the console."""
+
+    name = models.CharField(
+        max_length=MAX_NAME,
+        validators=[NO_NUL],
+        help_text="As it shall stand in the log and on the door. One person a name.",
+    )
+    # SQLite folds ASCII only, so the comparison form is a column of its own. Folding makes up to
+    # three characters of one.
+    folded_name = models.CharField(max_length=3 * MAX_NAME, unique=True, editable=False)
+    active = models.BooleanField(default=True, help_text="Off: all cards of this person rest.")
+    valid_from = models.DateTimeField(null=True, blank=True)
+    valid_until = models.DateTimeField(null=True, blank=True)
+    groups = models.ManyToManyField(PeopleGroup, blank=True, related_name="people")
+    added_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = PersonQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("folded_name",)
+        verbose_name_plural = "people"
+        constraints = (
+            models.CheckConstraint(
+                name="policies_person_is_valid_forwards",
+                condition=Q(valid_from=None)
+                | Q(valid_until=None)
+                | Q(valid_from__lt=F("valid_until")),
+                violation_error_message="“Valid from” must lie before “valid until”.",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.name = unicodedata.normalize("NFC", self.name.strip())
+        self.folded_name = folded(self.name)
+        super().save(*args, **kwargs)
+
+    def clean(self) -> None:
+        try:
+            self.name = checked_name(self.name)
+        except ValidationError as error:
+            raise ValidationError({"name": error.messages}) from None
+        if Person.objects.filter(folded_name=folded(self.name)).exclude(pk=self.pk).exists():
+            raise ValidationError({"name": "There is a person of this name already."})
+
+
+class CardQuerySet(PolicyQuerySet["Card"]):
+    def find_credential(self, card_uid: str) -> Credential | None:
+        """What the rules say about a card, or None when nobody was given it."""
+        card = self.select_related("person").filter(uid=card_uid).first()
+        if card is None:
+            return None
+        rules = Rule.objects.scopes_for(card.person_id)
+        scheduled = any(rule.windows is not None for rule in rules)
+        return Credential(
+            uid=card.uid,
+            holder=card.person.name,
+            status=Status(card.status),
+            holder_active=card.person.active,
+            valid_from=_latest(card.valid_from, card.person.valid_from),
+            valid_until=_earliest(card.valid_until, card.person.valid_until),
+            rules=rules,
+            lockdown_exempt=PeopleGroup.objects.of(card.person_id)
+            .filter(exempt_from_lockdown=True)
+            .exists(),
+            holidays=Holiday.objects.values_of_all() if scheduled else (),
+        )
+
+    def matching(self, term: str) -> "CardQuerySet":
+        """The cards whose holder's name or UID contains the term, in any way of writing it."""
+        found = Q(person__folded_name__contains=folded(term))
+        if part := uid.fragment(term):
+            found |= Q(uid__contains=part)
+        return self.filter(found)
+
+    def give(self, card_uid: str, name: str, **fields: Any) -> "Card":
+        """Put a card on record for the person of that name, who is made if new.
+
+        CardExists, and nothing changed, when somebody has it already.
+        """
+        try:
+            with transaction.atomic():
+                return self.create(uid=card_uid, person=Person.objects.named(name), **fields)
+        except IntegrityError:
+            raise CardExists from None
+
+
+class Card(models.Model):
+    """A physical token. Its UID is an identifier that can be cloned, not a secret."""
+
+    uid = models.CharField(
+        "UID",
+        primary_key=True,
+        max_length=29,
+        help_text="4 to 10 bytes of hex as the reader shows them, such as 04:A3:2B:F2:1C:80.",
+    )
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="cards")
+    label = models.CharField(
+        max_length=100, blank=True, validators=[NO_NUL], help_text="Such as “blue fob”."
+    )
+    status = models.CharField(
+        max_length=8,
+        default=Status.ACTIVE,
+        choices=[
+            (Status.ACTIVE, "active"),
+            (Status.INACTIVE, "inactive"),
+            (Status.BLOCKED, "blocked (lost or stolen)"),
+        ],
+    )
+    valid_from = models.DateTimeField(null=True, blank=True)
+    valid_until = models.DateTimeField("expires", null=True, blank=True)
+    added_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = CardQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("person__folded_name", "uid")
+        constraints = (
+            models.CheckConstraint(
+                name="policies_card_status_is_known", condition=Q(status__in=list(Status))
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.uid} ({self.label})" if self.label else self.uid
+
+    @property
+    def active(self) -> bool:
+        return self.status == Status.ACTIVE
+
+    def clean(self) -> None:
+        try:
+            self.uid = uid.canonical(self.uid)
+        except ValueError as error:
+            raise ValidationError({"uid": str(error)}) from None
+        if self.valid_from and self.valid_until and self.valid_from >= self.valid_until:
+            raise ValidationError({"valid_until": "Must lie after “valid from”."})
+
+    def change(self, changes: Mapping[str, Any]) -> None:
+        """Apply those of `user_name`, `expires_at`, `active` and `status` that are there.
+
+        CardBlocked, and nothing changed, when `active` alone should open a blocked card.
+        """
+        self.status = self._status_after(changes)
+        if "expires_at" in changes:
+            self.valid_until = changes["expires_at"]
+        if "user_name" in changes:
+            self.person = Person.objects.named(changes["user_name"])
+        self.save(update_fields=["status", "valid_until", "person"])
+
+    def revoke(self) -> None:
+        """End the card's rights; the next check is refused. It stays on record."""
+        self.change({"active": False})
+
+    def block(self) -> None:
+        """Lost or stolen: refused, and an alert when somebody tries it."""
+        self.change({"status": Status.BLOCKED})
+
+    def reactivate(self, until: dt.datetime | None = None) -> None:
+        """Let the card open again, whatever stopped it; with `until`, no longer than that."""
+        expiry = {"expires_at": until} if until else {}
+        self.change({"status": Status.ACTIVE, **expiry})
+
+    def _status_after(self, changes: Mapping[str, Any]) -> str:
+        if "status" in changes:
+            return str(changes["status"])
+        if "active" not in changes:
+            return self.status
+        if self.status != Status.BLOCKED:
+            return Status.ACTIVE if changes["active"] else Status.INACTIVE
+        if changes["active"]:
+            raise CardBlocked
+        # Not inactive: that would end the alert when a thief tries the card.
+        return Status.BLOCKED
+
+
+def _latest(*moments: dt.datetime | None) -> dt.datetime | None:
+    return max((moment for moment in moments if moment), default=None)
+
+
+def _earliest(*moments: dt.datetime | None) -> dt.datetime | None:
+    return min((moment for moment in moments if moment), default=None)
