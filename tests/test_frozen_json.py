@@ -66,7 +66,7 @@ def test_any_text_survives(holder, doors):
 
 def test_it_is_plain_json():
     assert frozen_json.dumps(RuleScope("all", DOORS)) == (
-        '{"name":"all","doors":["front-door","garage"]}'
+        '{"name":"all","doors":["front-door","garage"],"windows":null,"zone":null}'
     )
 
 

@@ -76,8 +76,7 @@ ROWS = [
     ),
     Row(
         "schedules where clocks are set",
-        (f"{LATER}there_are_no_schedules_yet",),
-        not_yet="there are no schedules",
+        ("tests/test_schedules.py",),
     ),
 ]
 

@@ -19,9 +19,3 @@ def test_nothing_writes_tables_that_a_spreadsheet_would_open():
     ]
 
     assert writers == []
-
-
-def test_there_are_no_schedules_yet():
-    """The first one needs the row of every hour that clocks are set, PROOF §3's last."""
-    assert not [path for path in SOURCES if path.name in ("schedule.py", "schedules.py")]
-    assert "class Schedule" not in (ROOT / "policies" / "models.py").read_text()
