@@ -123,6 +123,11 @@ def look_up(
     return Found(reserve.run(load_and_keep, by=by, about=(entry, generation)))
 
 
+def read(load: Callable[[], T], *, by: float = 0.0) -> T:
+    """What `load` reads from the database now, past the cache; Late when that takes too long."""
+    return load() if settings.EMBEDDED else reserve.run(load, by=by)
+
+
 def _as_of_now(entry: str, load: Callable[[], T | None]) -> T | None:
     """Without the cache: what `load` reads, or read under the revision that the database has."""
     return memory.recall_as_of(PolicyRevision.objects.current(), entry, load)

@@ -74,7 +74,7 @@ class Credential:
 
     Validity is half-open: from `valid_from` (included) to `valid_until` (not included), each
     already the stricter of the card's and the person's. `holidays` is empty when no rule has a
-    schedule.
+    schedule. `as_of` marks the state of the policies that it was read from.
     """
 
     uid: str
@@ -86,11 +86,20 @@ class Credential:
     rules: tuple[RuleScope, ...]
     lockdown_exempt: bool = False
     holidays: tuple[HolidayDay, ...] = ()
+    as_of: str = ""
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether any of its rules has a schedule, so that the time of day matters."""
+        return any(rule.windows is not None for rule in self.rules)
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose certificate it is, when it is valid (half-open), and what its door is like."""
+    """Whose certificate it is, when it is valid (half-open), and what its door is like.
+
+    `as_of` marks the state of the policies that it was read from.
+    """
 
     device_id: str
     kind: str
@@ -100,3 +109,4 @@ class Identity:
     not_after: dt.datetime
     revoked: bool
     door: DoorState | None
+    as_of: str = ""

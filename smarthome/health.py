@@ -15,6 +15,7 @@ from django.urls import path
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from access import clock
 from policies.moments import utc_text
 from realtime.management.commands.run_worker import HEARTBEAT_KEY
 
@@ -29,19 +30,22 @@ REDIS_OPTIONS: dict[str, Any] = {
 
 @require_safe
 def health(request: HttpRequest) -> JsonResponse:
-    """`healthy`; `degraded` when Redis or the workers are away, doors being answered all the same;
-    `unhealthy` (503) when the database is."""
+    """`healthy`; `degraded` when Redis or the workers are away, doors being answered all the same,
+    or, with its `reason`, when the clock is wrong; `unhealthy` (503) when the database is away."""
+    now = timezone.now()
     database = _database_answers()
     services = {"redis": "embedded", "worker": "embedded"}
     if not settings.EMBEDDED:
         services = {"redis": _word(_redis_answers()), "worker": _word(_worker_works())}
-    status = "degraded" if "disconnected" in services.values() else "healthy"
+    reason = clock.problem(now) if database else ""
+    status = "degraded" if reason or "disconnected" in services.values() else "healthy"
     return JsonResponse(
         {
             "status": status if database else "unhealthy",
             "version": settings.VERSION,
-            "timestamp": utc_text(timezone.now()),
+            "timestamp": utc_text(now),
             "services": {"database": _word(database), **services},
+            **({"reason": reason} if reason else {}),
         },
         status=200 if database else 503,
     )

@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import OuterRef, Q
 
+from access.clock import problem
 from access.decision import WORDS, Reason
 from access.models import AccessLog, DoorEvent
 from policies.models import Device
@@ -123,6 +124,7 @@ class Now:
     events: list[Event]
     alerts: list[Alert]
     minutes: dict[str, list[history.Point]]
+    clock_problem: str
     # What the script clones for what the house gets meanwhile.
     blank_sensor: Sensor
     blank_door: Door = Door()
@@ -154,6 +156,7 @@ class Now:
             ],
             alerts=alerts(names, at),
             minutes=minutes,
+            clock_problem=problem(at),
             blank_sensor=Sensor(metrics=[metric(name, None) for name in METRICS]),
         )
 

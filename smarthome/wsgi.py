@@ -11,8 +11,10 @@ application: Any = get_wsgi_application()
 
 if not settings.EMBEDDED:
     # Models can be imported only now.
+    from access import clock
     from policies.cache import warm_up
     from smarthome.behind_nginx import behind_nginx
 
     application = behind_nginx(application)
     warm_up()
+    clock.watch.start()

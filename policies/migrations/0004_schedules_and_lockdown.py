@@ -46,6 +46,7 @@ class Migration(migrations.Migration):
             name="lockdown",
             field=models.BooleanField(
                 default=False,
+                db_default=False,
                 help_text="On: every card is refused, except those of groups that are exempt.",
             ),
         ),
@@ -53,7 +54,9 @@ class Migration(migrations.Migration):
             model_name="peoplegroup",
             name="exempt_from_lockdown",
             field=models.BooleanField(
-                default=False, help_text="On: a lockdown does not stop these people."
+                default=False,
+                db_default=False,
+                help_text="On: a lockdown does not stop these people.",
             ),
         ),
         migrations.AddField(
@@ -61,6 +64,7 @@ class Migration(migrations.Migration):
             name="lockdown",
             field=models.BooleanField(
                 default=False,
+                db_default=False,
                 help_text="On: every card is refused, except those of groups that are exempt.",
             ),
         ),
@@ -156,6 +160,7 @@ class Migration(migrations.Migration):
                     "lockdown",
                     models.BooleanField(
                         default=False,
+                        db_default=False,
                         help_text="On: every card is refused, except those of groups that are exempt.",
                     ),
                 ),

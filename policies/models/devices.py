@@ -15,7 +15,7 @@ LOCKDOWN = "On: every card is refused, except those of groups that are exempt."
 class Lockable(models.Model):
     """What can be locked down. It stays so until somebody ends it, across restarts."""
 
-    lockdown = models.BooleanField(default=False, help_text=LOCKDOWN)
+    lockdown = models.BooleanField(default=False, db_default=False, help_text=LOCKDOWN)
 
     class Meta:
         abstract = True
@@ -30,6 +30,9 @@ class House(Lockable):
     """The one row that holds for every door."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    # The last entry of the access log when somebody said that the clock is right: those up to it
+    # do not show it to be wrong (access/clock.py).
+    clock_confirmed = models.BigIntegerField(default=0, editable=False)
 
     objects = PolicyQuerySet["House"].as_manager()
 
@@ -88,6 +91,8 @@ class Device(models.Model):
 
     # What its door is like, when that came with its identity.
     door_state: DoorState | None = None
+    # The state of the policies that both were read from.
+    as_of: str = ""
     # Monotonic time by which it is answered, when somebody waits.
     answer_by: float = 0.0
 
@@ -99,7 +104,7 @@ class Device(models.Model):
         """The device of an identity; fields that an identity does not hold are read when asked."""
         fields = ("device_id", "kind", "name", "enabled")
         device = cls.from_db("default", fields, [getattr(identity, name) for name in fields])
-        device.door_state = identity.door
+        device.door_state, device.as_of = identity.door, identity.as_of
         return device
 
 
@@ -141,7 +146,10 @@ class Door(Lockable):
         return str(self.device)
 
     def state(self) -> DoorState:
-        """What a decision asks of it: two queries, and two more when it has schedules."""
+        """What a decision asks of it: two queries, and two more when it has schedules.
+
+        Holidays are those that its always-unlocked schedule needs; they do not lift the other.
+        """
         zones = dict(Zone.objects.filter(devices=self.device_id).values_list("pk", "lockdown"))
         windows = ScheduleWindow.objects.of(self.always_locked_id, self.always_unlocked_id)
         return DoorState(

@@ -17,13 +17,19 @@ class PeopleGroupQuerySet(PolicyQuerySet["PeopleGroup"]):
         """The groups that this person is in."""
         return self.filter(people=person_id)
 
+    def exempt(self) -> "PeopleGroupQuerySet":
+        """Those that a lockdown does not stop."""
+        return self.filter(exempt_from_lockdown=True)
+
 
 class PeopleGroup(models.Model):
     """People who share rules: family, cleaners, tenants."""
 
     name = models.CharField(max_length=100, unique=True, validators=[NO_NUL])
     exempt_from_lockdown = models.BooleanField(
-        default=False, help_text="On: a lockdown does not stop these people."
+        default=False,
+        db_default=False,
+        help_text="On: a lockdown does not stop these people.",
     )
 
     objects = PeopleGroupQuerySet.as_manager()

@@ -8,6 +8,7 @@ from django.utils import timezone
 from policies.changes import PolicyQuerySet
 from policies.models.devices import Device, Door
 from policies.rules import Identity
+from policies.snapshot import snapshot
 
 
 class CertificateQuerySet(PolicyQuerySet["Certificate"]):
@@ -17,21 +18,24 @@ class CertificateQuerySet(PolicyQuerySet["Certificate"]):
 
     def find_identity(self, fingerprint: str) -> Identity | None:
         """Whose certificate that is, or None when it is not on record."""
-        certificate = self.select_related("device__door").filter(fingerprint=fingerprint).first()
-        if certificate is None:
-            return None
-        device = certificate.device
-        door: Door | None = getattr(device, "door", None)
-        return Identity(
-            device_id=device.device_id,
-            kind=device.kind,
-            name=device.name,
-            enabled=device.enabled,
-            not_before=certificate.not_before,
-            not_after=certificate.not_after,
-            revoked=certificate.revoked_at is not None,
-            door=door.state() if door else None,
-        )
+        with snapshot() as as_of:
+            rows = self.select_related("device__door").filter(fingerprint=fingerprint)
+            certificate = rows.first()
+            if certificate is None:
+                return None
+            device = certificate.device
+            door: Door | None = getattr(device, "door", None)
+            return Identity(
+                device_id=device.device_id,
+                kind=device.kind,
+                name=device.name,
+                enabled=device.enabled,
+                not_before=certificate.not_before,
+                not_after=certificate.not_after,
+                revoked=certificate.revoked_at is not None,
+                door=door.state() if door else None,
+                as_of=as_of,
+            )
 
     def revoke(self) -> int:
         """End their trust from the next request on; returns how many were still good."""

@@ -76,7 +76,7 @@ ROWS = [
     ),
     Row(
         "schedules where clocks are set",
-        ("tests/test_schedules.py",),
+        (f"{OWN}set_clocks.py", "tests/test_schedules.py"),
     ),
 ]
 

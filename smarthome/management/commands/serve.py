@@ -12,6 +12,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
+from access import clock
 from policies import pki
 from sensors import rollups
 from smarthome.names import server_names
@@ -35,6 +36,7 @@ class Command(BaseCommand):
         refuse_debug_in_public(http[0])
         refuse_unmigrated()
         rollups.follow_zone()
+        clock.watch.start()
         folder = settings.DATA_DIR / "pki"
         try:
             pki.ensure_server_certificate(folder, server_names(), timezone.now())
