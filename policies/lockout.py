@@ -1,4 +1,4 @@
-"""Wrong passwords: five lock a name for a quarter of an hour, at the address they came from.
+"""Wrong passwords and codes: five lock a name for a quarter of an hour, at their address.
 
 The pair is locked, not the name: otherwise anybody could keep the owner out by guessing. An address
 that tries many names is locked as a whole. django-axes counts, in the database: for all processes
@@ -10,8 +10,10 @@ import ipaddress
 from typing import Any
 
 from axes.handlers.database import AxesDatabaseHandler
+from axes.handlers.proxy import AxesProxyHandler
 from axes.models import AccessAttempt
 from django.conf import settings
+from django.contrib.auth.signals import user_login_failed
 from django.db.models import Max, QuerySet, Sum
 from django.http import HttpRequest
 from django.utils import timezone
@@ -55,6 +57,21 @@ def address(request: HttpRequest) -> str | None:
     return str(ipaddress.IPv6Network(network, strict=False).network_address)
 
 
+def is_locked(request: HttpRequest, username: str) -> bool:
+    """Whether a name is locked where this request comes from; then the request is marked so."""
+    credentials = {"username": username}
+    if AxesProxyHandler.is_allowed(request, credentials):
+        return False
+    request.axes_locked_out = True  # type: ignore[attr-defined]  # read by axes' middleware
+    request.axes_credentials = credentials  # type: ignore[attr-defined]
+    return True
+
+
+def count_failure(request: HttpRequest, username: str) -> None:
+    """Count what was wrong like a wrong password; the fifth marks the request as locked."""
+    user_login_failed.send(__name__, credentials={"username": username}, request=request)
+
+
 def seconds_locked(request: HttpRequest) -> int:
     """How long the sign-in that this request tried stays locked; 0 when it is not."""
     if not getattr(request, "axes_locked_out", False):
@@ -69,7 +86,7 @@ def seconds_locked(request: HttpRequest) -> int:
 
 
 def end(username: str) -> int:
-    """Forget the wrong passwords of a name (all names: ""); returns of how many addresses."""
+    """Forget what was wrong for a name (all names: ""); returns at how many addresses."""
     attempts = AccessAttempt.objects.all()
     count, _ = (attempts.filter(username=username) if username else attempts).delete()
     return int(count)

@@ -72,7 +72,8 @@ def answer(error: Exception, context: Mapping[str, Any]) -> Response | None:
         response.data = envelope(422, details=flat(error.detail))
         return response
     detail = getattr(error, "detail", "")
-    response.data = envelope(response.status_code, detail if isinstance(detail, str) else "")
+    message = detail if isinstance(detail, str) else ""
+    response.data = envelope(response.status_code, message, getattr(error, "details", None))
     return response
 
 

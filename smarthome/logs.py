@@ -15,7 +15,9 @@ SECRETS = re.compile(
     | \b eyJ [\w-]+ (?: \. [\w-]* ){1,2}            # a token of ours: {" in base64
     | (?<= :// ) [^\s/@]* : [^\s/@]+ (?= @ )       # user and password of an address
     | (?<= bearer\  ) [^\s"',]+
-    | (?: (?<= password["']:\ ) | (?<= password=) ) (?: "[^"]*" | '[^']*' | [^\s,;&"']+ )
+    | (?<= otpauth:// ) [^\s"']+                    # the key of a second factor
+    | (?: (?<= password["']:\ ) | (?<= password=) | (?<= otp["']:\ ) | (?<= otp=) )
+      (?: "[^"]*" | '[^']*' | [^\s,;&"']+ )
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )

@@ -9,6 +9,10 @@ from drf_spectacular.views import (
 )
 
 from smarthome.metrics import MetricsView
+from smarthome.sign_in import ConsoleSignInForm
+
+admin.site.login_form = ConsoleSignInForm
+admin.site.login_template = "console_sign_in.html"
 
 urlpatterns = [
     path("", include("access.urls")),

@@ -172,7 +172,7 @@ def test_a_wrong_address_gets_a_page_of_ours(nobody):
         ("viewer", True, []),
         ("operator", False, ["/docs"]),
         ("operator", True, ["/admin/", "/docs"]),
-        ("owner", True, ["/admin/", "/docs"]),
+        ("owner", True, ["/admin/", "/second-factor", "/docs"]),
     ],
 )
 def test_links_go_where_the_role_may(client_of_role, role, is_staff, links):

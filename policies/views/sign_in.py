@@ -1,14 +1,17 @@
 """Sign-in by token."""
 
+from typing import Any
+
 from django.contrib.auth import authenticate
 from django.contrib.auth.signals import user_logged_in
+from django.http import HttpRequest
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
-from rest_framework.exceptions import AuthenticationFailed, Throttled
+from rest_framework.exceptions import APIException, AuthenticationFailed, Throttled
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from policies import lockout, tokens
+from policies import lockout, second_factor, tokens
 from policies.api import LimitedView
 from policies.serializers.sign_in import RefreshSerializer, SignInSerializer, TokenPairSerializer
 
@@ -24,16 +27,29 @@ class SignInView(LimitedView):
         return "Bearer"
 
 
+class OtpRefused(AuthenticationFailed):
+    """The password was right, the code was not: `details` names the field, so that a client can
+    ask for it. Somebody who does not know the password never hears this."""
+
+    def __init__(self, refusal: second_factor.NotPassed) -> None:
+        super().__init__(str(refusal))
+        self.details = {"otp": [str(refusal)]}
+
+
 class TokenView(SignInView):
-    """A name and a password for an access and a refresh token. 429 after five wrong ones."""
+    """A name and a password for an access and a refresh token, and `otp` from who has set up a
+    second factor. 429 after five wrong ones."""
 
     @extend_schema(request=SignInSerializer, responses=TokenPairSerializer)
     def post(self, request: Request) -> Response:
-        user = authenticate(request._request, **self.body(SignInSerializer))
+        given = self.body(SignInSerializer)
+        code = given.pop("otp")
+        user: Any = authenticate(request._request, **given)
+        refusal = _refusal(request._request, user, code)
         if wait := lockout.seconds_locked(request._request):
-            raise Throttled(wait, "Too many wrong passwords.")
-        if user is None:
-            raise AuthenticationFailed("The name or the password is wrong.")
+            raise Throttled(wait, "Too many wrong passwords or codes.")
+        if refusal:
+            raise refusal
         user_logged_in.send(type(user), request=request._request, user=user)
         return Response(tokens.sign_in(user))
 
@@ -59,3 +75,16 @@ class TokenRevokeView(SignInView):
         except tokens.InvalidToken:
             raise AuthenticationFailed("The token is not valid.") from None
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _refusal(request: HttpRequest, user: Any, code: str) -> APIException | None:
+    """Why a sign-in ends here; None when it goes on."""
+    if user is None:
+        return AuthenticationFailed("The name or the password is wrong.")
+    try:
+        second_factor.let_pass(request, user, code)
+    except second_factor.TooSoon as refusal:
+        return Throttled(refusal.seconds, "Too many wrong codes.")
+    except second_factor.NotPassed as refusal:
+        return OtpRefused(refusal)
+    return None

@@ -57,6 +57,8 @@ def test_what_is_no_secret_is_kept_as_it_is():
         ("redis://:hunter2@cache:6379/0", "redis://***@cache:6379/0"),
         ("{'username': 'x', 'password': 'hunter2'}", "{'username': 'x', 'password': ***}"),
         ("password=hunter2&next=/", "password=***&next=/"),
+        ("{'otp': '123456'}", "{'otp': ***}"),
+        ("otpauth://totp/house:anna?secret=ABCD", "otpauth://***"),
         ("DETAIL:  Key (name)=(Anna Müller) already exists.", "DETAIL: (left out)"),
         ("wrong\nLINE 1: … = 'Anna'\n  ^", "wrong\nLINE 1: (left out)\n  ^"),
         (

@@ -107,6 +107,8 @@ PAGES = [
     Row("GET", "/sign-in", (200, 200, 302, 302, 302, 302)),
     Row("POST", "/sign-in", (200, 200, 302, 302, 302, 302), form=WRONG),
     Row("POST", "/sign-out", (302,) * 6),
+    Row("GET", "/second-factor", STAFF),
+    Row("POST", "/second-factor", STAFF, form={"step": "end"}),
     Row("GET", "/admin/", STAFF),
     Row("GET", "/admin/login/", (200, 200, 302, 302, 302, 302)),
     Row("POST", "/admin/login/", (200,) * 6, form=WRONG),
