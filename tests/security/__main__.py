@@ -65,6 +65,8 @@ ROWS = [
     Row("tokens", (f"{OWN}tokens_forged.py", "tests/test_tokens.py")),
     Row("wrong passwords lock, production", LOCKOUT, production=True),
     Row("wrong passwords lock, embedded", LOCKOUT),
+    Row("second factor, production", ("tests/test_second_factor.py",), production=True),
+    Row("second factor, embedded", ("tests/test_second_factor.py",)),
     Row("headers and cookies", (f"{OWN}headers.py",)),
     Row("logs", (f"{OWN}logs.py",)),
     Row("start refusals, check --deploy", (f"{OWN}start_refusals.py", "tests/test_checks.py")),
