@@ -14,7 +14,7 @@ import types
 import typing
 import uuid
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -30,9 +30,17 @@ def dumps(value: Any) -> str:
 
 
 def loads(kind: type[T], text: str | bytes) -> T:
-    """The value again. ValueError, KeyError or TypeError when it is none of that kind."""
-    reader: Callable[[Any], T] = _reader(kind)  # type: ignore[arg-type]  # a class is hashable
-    return reader(json.loads(text))
+    """The value again. ValueError, KeyError or TypeError when it is none of that kind.
+
+    Frozen, so the same text may be the same value: doors and residents come again and again.
+    """
+    value: T = _loads(kind, text)
+    return value
+
+
+@lru_cache(maxsize=256)
+def _loads(kind: Any, text: str | bytes) -> Any:
+    return _reader(kind)(json.loads(text))
 
 
 @cache

@@ -365,6 +365,6 @@ def test_a_check_costs_the_same_for_one_rule_and_for_ten(door_client, annas_card
 
     before_the_record = [sql.startswith(("SELECT", "PRAGMA")) for sql in with_one].index(False)
     # The policies' state; certificate and door; its zones; the house.
-    # The policies' state; card and person; rules with their doors; exempt from lockdown?
+    # The policies' state; card and person; their groups; rules, which name no doors.
     assert before_the_record == 4 + 4
     assert len(with_ten) == len(with_one)

@@ -1,6 +1,6 @@
 """Rules, and the groups of people that share them: who may pass which doors, and when."""
 
-from itertools import groupby
+from collections.abc import Collection
 
 from django.db import models
 from django.db.models import Q
@@ -10,16 +10,6 @@ from policies.models.devices import Door, Zone
 from policies.models.names import NO_NUL
 from policies.models.schedules import Schedule, ScheduleWindow
 from policies.rules import RuleScope
-
-
-class PeopleGroupQuerySet(PolicyQuerySet["PeopleGroup"]):
-    def of(self, person_id: int) -> "PeopleGroupQuerySet":
-        """The groups that this person is in."""
-        return self.filter(people=person_id)
-
-    def exempt(self) -> "PeopleGroupQuerySet":
-        """Those that a lockdown does not stop."""
-        return self.filter(exempt_from_lockdown=True)
 
 
 class PeopleGroup(models.Model):
@@ -32,7 +22,7 @@ class PeopleGroup(models.Model):
         help_text="On: a lockdown does not stop these people.",
     )
 
-    objects = PeopleGroupQuerySet.as_manager()
+    objects = PolicyQuerySet["PeopleGroup"].as_manager()
 
     class Meta:
         ordering = ("name",)
@@ -42,27 +32,33 @@ class PeopleGroup(models.Model):
 
 
 class RuleQuerySet(PolicyQuerySet["Rule"]):
-    def scopes_for(self, person_id: int) -> tuple[RuleScope, ...]:
-        """The rules that let this person pass, as values: one query, and one when some have a
-        schedule.
+    def scopes_for(self, groups: Collection[int]) -> tuple[RuleScope, ...]:
+        """The rules for everyone and for these groups, as values, in their order.
 
-        A zone stays a zone: its doors know that they are in it.
+        One query; one when some name doors, one when some have a schedule. A zone stays a zone:
+        its doors know that they are in it.
         """
-        rows = list(
-            self.filter(Q(group=None) | Q(group__in=PeopleGroup.objects.of(person_id)))
-            .order_by("name")
-            .values_list("name", "every_door", "zone", "schedule", "doors")
-        )
-        windows = ScheduleWindow.objects.of(*{schedule for *_, schedule, _ in rows})
+        rows = self.filter(Q(group=None) | Q(group__in=groups)).order_by("name")
+        rules = list(rows.values_list("pk", "name", "every_door", "zone", "schedule"))
+        doors = self._doors_of([pk for pk, _, every_door, *_ in rules if not every_door])
+        windows = ScheduleWindow.objects.of(*{schedule for *_, schedule in rules})
         return tuple(
             RuleScope(
                 name,
-                None if every_door else frozenset(door for *_, door in group if door),
+                None if every_door else frozenset(doors[pk]),
                 zone=zone,
                 windows=None if schedule is None else windows[schedule],
             )
-            for (name, every_door, zone, schedule), group in groupby(rows, lambda row: row[:4])
+            for pk, name, every_door, zone, schedule in rules
         )
+
+    def _doors_of(self, rules: Collection[int]) -> dict[int, set[str]]:
+        doors: dict[int, set[str]] = {pk: set() for pk in rules}
+        if doors:
+            named = Rule.doors.through.objects.filter(rule__in=rules)
+            for rule, door in named.values_list("rule", "door"):
+                doors[rule].add(door)
+        return doors
 
 
 class Rule(models.Model):
