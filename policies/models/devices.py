@@ -5,7 +5,7 @@ from django.db.models import Max, Q
 from django.utils import timezone
 
 from policies.changes import PolicyQuerySet
-from policies.models.names import DEVICE_ID, NO_NUL
+from policies.models.names import DEVICE_ID, NO_NUL, Named, NamedQuerySet
 from policies.models.schedules import Holiday, Schedule, ScheduleWindow
 from policies.rules import DoorState, Identity
 
@@ -165,19 +165,12 @@ class Door(Lockable):
         )
 
 
-class Zone(Lockable):
+class Zone(Named, Lockable):  # noqa: DJ008  # Named has it
     """A set of doors and sensors: ground floor, garage."""
 
-    name = models.CharField(max_length=100, unique=True, validators=[NO_NUL])
     devices = models.ManyToManyField(Device, blank=True, related_name="zones")
 
-    objects = PolicyQuerySet["Zone"].as_manager()
-
-    class Meta:
-        ordering = ("name",)
-
-    def __str__(self) -> str:
-        return self.name
+    objects = NamedQuerySet["Zone"].as_manager()
 
 
 class Presence(models.Model):

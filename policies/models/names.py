@@ -1,15 +1,22 @@
 """Names as they are kept and as they are compared."""
 
 import unicodedata
+from typing import Any, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.core.validators import ProhibitNullCharactersValidator, RegexValidator
+from django.db import models
+
+from policies.changes import PolicyQuerySet
 
 DEVICE_ID = RegexValidator(
     r"\A[A-Za-z0-9._-]{1,50}\Z", "A device id is 1 to 50 of the characters A-Z a-z 0-9 . _ -"
 )
 NO_NUL = ProhibitNullCharactersValidator()
 MAX_NAME = 200
+MAX_SHORT_NAME = 100
+
+N = TypeVar("N", bound=models.Model, covariant=True)
 
 
 def checked_name(name: str) -> str:
@@ -28,3 +35,52 @@ def checked_name(name: str) -> str:
 def folded(name: str) -> str:
     """A name as it is compared: `ANNA Müller ` and `anna müller` are one person."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name.strip()).casefold())
+
+
+class FoldedName(models.CharField):  # type: ignore[type-arg]  # generic in the stubs only
+    """The row's `name` as it is compared. Written whenever the row is, in bulk too.
+
+    A column, because SQLite folds ASCII only. Folding makes up to three characters of one.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"max_length": 3 * MAX_SHORT_NAME, "editable": False} | options)
+
+    def pre_save(self, row: models.Model, add: bool) -> str:
+        name: str = folded(row.name)  # type: ignore[attr-defined]  # what has this field has a name
+        setattr(row, self.attname, name)
+        return name
+
+
+class NamedQuerySet(PolicyQuerySet[N]):
+    def named(self, *names: str) -> "NamedQuerySet[N]":
+        """Those of these names, in whatever case they are typed."""
+        return self.filter(folded_name__in={folded(name) for name in names})
+
+    def matching(self, term: str) -> "NamedQuerySet[N]":
+        """Those whose name contains the term."""
+        return self.filter(folded_name__contains=folded(term))
+
+
+class Named(models.Model):
+    """What people call by its name: one of each kind a name, in whatever case it is typed."""
+
+    name = models.CharField(max_length=MAX_SHORT_NAME, validators=[NO_NUL])
+    folded_name = FoldedName(unique=True)
+
+    class Meta:
+        abstract = True
+        ordering = ("folded_name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        try:
+            self.name = checked_name(self.name)
+        except ValidationError as error:
+            raise ValidationError({"name": error.messages}) from None
+        others = type(self)._default_manager.filter(folded_name=folded(self.name))
+        if others.exclude(pk=self.pk).exists():
+            taken = ValidationError("There is one of this name already.", code="unique")
+            raise ValidationError({"name": taken})

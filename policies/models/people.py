@@ -82,7 +82,8 @@ class Person(models.Model):
         except ValidationError as error:
             raise ValidationError({"name": error.messages}) from None
         if Person.objects.filter(folded_name=folded(self.name)).exclude(pk=self.pk).exists():
-            raise ValidationError({"name": "There is a person of this name already."})
+            taken = ValidationError("There is a person of this name already.", code="unique")
+            raise ValidationError({"name": taken})
 
 
 class CardQuerySet(PolicyQuerySet["Card"]):

@@ -5,33 +5,25 @@ from collections.abc import Collection
 from django.db import models
 from django.db.models import Q
 
-from policies.changes import PolicyQuerySet
 from policies.models.devices import Door, Zone
-from policies.models.names import NO_NUL
+from policies.models.names import Named, NamedQuerySet
 from policies.models.schedules import Schedule, ScheduleWindow
 from policies.rules import RuleScope
 
 
-class PeopleGroup(models.Model):
+class PeopleGroup(Named):
     """People who share rules: family, cleaners, tenants."""
 
-    name = models.CharField(max_length=100, unique=True, validators=[NO_NUL])
     exempt_from_lockdown = models.BooleanField(
         default=False,
         db_default=False,
         help_text="On: a lockdown does not stop these people.",
     )
 
-    objects = PolicyQuerySet["PeopleGroup"].as_manager()
-
-    class Meta:
-        ordering = ("name",)
-
-    def __str__(self) -> str:
-        return self.name
+    objects = NamedQuerySet["PeopleGroup"].as_manager()
 
 
-class RuleQuerySet(PolicyQuerySet["Rule"]):
+class RuleQuerySet(NamedQuerySet["Rule"]):
     def scopes_for(self, groups: Collection[int]) -> tuple[RuleScope, ...]:
         """The rules for everyone and for these groups, as values, in their order.
 
@@ -61,22 +53,25 @@ class RuleQuerySet(PolicyQuerySet["Rule"]):
         return doors
 
 
-class Rule(models.Model):
-    """Lets a group of people through doors. What no rule allows is refused."""
+class Rule(Named):
+    """Lets a group of people through doors. What no rule allows is refused.
 
-    name = models.CharField(max_length=100, unique=True, validators=[NO_NUL])
+    What it names stays as long as it is named: without its group a rule would let in everyone,
+    without its schedule at any time.
+    """
+
     group = models.ForeignKey(
         PeopleGroup,
         null=True,
         blank=True,
-        on_delete=models.CASCADE,
+        on_delete=models.PROTECT,
         related_name="rules",
         help_text="Empty: everyone.",
     )
     every_door = models.BooleanField(default=False)
     doors = models.ManyToManyField(Door, blank=True, related_name="rules")
     zone = models.ForeignKey(
-        Zone, null=True, blank=True, on_delete=models.CASCADE, related_name="rules"
+        Zone, null=True, blank=True, on_delete=models.PROTECT, related_name="rules"
     )
     schedule = models.ForeignKey(
         Schedule,
@@ -88,9 +83,3 @@ class Rule(models.Model):
     )
 
     objects = RuleQuerySet.as_manager()
-
-    class Meta:
-        ordering = ("name",)
-
-    def __str__(self) -> str:
-        return self.name

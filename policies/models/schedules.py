@@ -1,7 +1,7 @@
 """When rules hold: schedules with their weekly windows, and the days that override them."""
 
 import datetime as dt
-from typing import Any
+from typing import Any, NoReturn
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -9,7 +9,7 @@ from django.db.models import Q
 
 from policies import rules
 from policies.changes import PolicyQuerySet
-from policies.models.names import NO_NUL
+from policies.models.names import NO_NUL, FoldedName, Named, NamedQuerySet
 from policies.schedules import EVERY_DAY
 
 
@@ -19,18 +19,10 @@ def whole_minutes(time: dt.time) -> None:
         raise ValidationError("A time of day in whole minutes, such as 22:00.")
 
 
-class Schedule(models.Model):
+class Schedule(Named):
     """When something holds every week, by the clock of the building."""
 
-    name = models.CharField(max_length=100, unique=True, validators=[NO_NUL])
-
-    objects = PolicyQuerySet["Schedule"].as_manager()
-
-    class Meta:
-        ordering = ("name",)
-
-    def __str__(self) -> str:
-        return self.name
+    objects = NamedQuerySet["Schedule"].as_manager()
 
 
 class ScheduleWindowQuerySet(PolicyQuerySet["ScheduleWindow"]):
@@ -80,7 +72,7 @@ class ScheduleWindow(models.Model):
         return f"{self.starts_at:%H:%M} to {self.ends_at:%H:%M}"
 
 
-class HolidayQuerySet(PolicyQuerySet["Holiday"]):
+class HolidayQuerySet(NamedQuerySet["Holiday"]):
     def values_of_all(self) -> tuple[rules.HolidayDay, ...]:
         """Every holiday as a value, in one query."""
         windows: dict[tuple[dt.date, bool], list[rules.DayWindow]] = {}
@@ -101,6 +93,7 @@ class Holiday(models.Model):
 
     date = models.DateField(help_text="Of a yearly holiday only day and month count.")
     name = models.CharField(max_length=100, validators=[NO_NUL])
+    folded_name = FoldedName()
     yearly = models.BooleanField(default=False, help_text="On: every year on this day.")
     # Day and month of a yearly one, so that the database can tell two of them apart.
     yearly_on = models.CharField(max_length=5, null=True, unique=True, editable=False)
@@ -134,9 +127,14 @@ class Holiday(models.Model):
         if not self.date:
             return
         self.yearly_on = self._day()
-        same_day = Holiday.objects.filter(yearly_on=self.yearly_on).exclude(pk=self.pk)
-        if self.yearly and same_day.exists():
-            raise ValidationError({"date": "There is a yearly holiday on this day already."})
+        others = Holiday.objects.exclude(pk=self.pk)
+        if self.yearly and others.filter(yearly_on=self.yearly_on).exists():
+            self._refuse("There is a yearly holiday on this day already.")
+        if not self.yearly and others.filter(yearly=False, date=self.date).exists():
+            self._refuse("There is a holiday on this date already.")
+
+    def _refuse(self, said: str) -> NoReturn:
+        raise ValidationError({"date": ValidationError(said, code="unique")})
 
     def _day(self) -> str | None:
         return f"{self.date:%m-%d}" if self.yearly else None
