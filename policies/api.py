@@ -1,5 +1,6 @@
 """The two kinds of API view: what a device may ask and what a person may ask."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from rest_framework import status
@@ -16,10 +17,14 @@ from policies.models import Device
 
 
 class Conflict(APIException):
-    """409: it exists already."""
+    """409: it exists already, or others need it as it is; `details` name them."""
 
     status_code = status.HTTP_409_CONFLICT
     default_detail = "It exists already."
+
+    def __init__(self, detail: str = "", details: Mapping[str, list[str]] | None = None) -> None:
+        super().__init__(detail or None)
+        self.details = details
 
 
 class LimitedView(APIView):
@@ -51,9 +56,9 @@ class LimitedView(APIView):
         """The query string, validated like fields."""
         return _validated(serializer, self.request.query_params.dict())
 
-    def body(self, serializer: type[StrictSerializer]) -> dict[str, Any]:
-        """The body, validated."""
-        return _validated(serializer, self.raw_body())
+    def body(self, serializer: type[StrictSerializer], *, partial: bool = False) -> dict[str, Any]:
+        """The body, validated; of a partial one only what is there."""
+        return _validated(serializer, self.raw_body(), partial=partial)
 
     def raw_body(self) -> Any:
         """The body as it came, a JSON object."""
@@ -62,8 +67,10 @@ class LimitedView(APIView):
         return self.request.data
 
 
-def _validated(serializer: type[StrictSerializer], data: Any) -> dict[str, Any]:
-    fields = serializer(data=data)
+def _validated(
+    serializer: type[StrictSerializer], data: Any, *, partial: bool = False
+) -> dict[str, Any]:
+    fields = serializer(data=data, partial=partial)
     fields.is_valid(raise_exception=True)
     values: dict[str, Any] = fields.validated_data
     return values

@@ -108,6 +108,20 @@ class Moment(serializers.Field[dt.datetime, Any, str, Any]):
         return moments.utc_text(value)
 
 
+class Validity(Moment):
+    """A moment that exists in every time zone: pages show it in the building's."""
+
+    default_error_messages = {
+        "far": "Must lie in the years 2 to 9998; leave it out where there is no end."
+    }
+
+    def to_internal_value(self, data: Any) -> dt.datetime:
+        moment = super().to_internal_value(data)
+        if not dt.MINYEAR < moment.year < dt.MAXYEAR:
+            self.fail("far")
+        return moment
+
+
 @extend_schema_field({"type": "string", "examples": ["04:A3:2B:F2:1C:80"]})
 class CardUid(serializers.Field[str, Any, str, Any]):
     """A card UID in any way of writing it in, canonical out."""

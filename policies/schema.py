@@ -53,14 +53,22 @@ FURTHER = {
     "api_auth_token_revoke_create": (401,),
     "api_policies_cards_create": (409,),
     "api_policies_cards_partial_update": (409,),
+    **{
+        f"api_policies_{noun}_{verb}": (409,)
+        for noun in ("people", "groups", "zones", "schedules", "holidays", "rules")
+        for verb in ("create", "partial_update", "destroy")
+    },
     "api_sensors_readings_retrieve": (404,),
 }
 
 
 def describe_errors(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Add the errors to every operation."""
+    """Add the errors to every operation, and leave defaults out of changes: they have none."""
     result["components"]["schemas"]["Error"] = ERROR
     result["components"].setdefault("responses", {})["Error"] = RESPONSE
+    for name, schema in result["components"]["schemas"].items():
+        for member in schema.get("properties", {}).values() if name.startswith("Patched") else ():
+            member.pop("default", None)
     for operations in result["paths"].values():
         for operation in operations.values():
             for status in errors_of(operation):

@@ -11,7 +11,7 @@ from django.db.models import ProtectedError
 from policies.models import Holiday, PeopleGroup, Rule, Schedule, Zone
 
 NAMED = (PeopleGroup, Zone, Schedule, Rule)
-free = import_module("policies.migrations.0005_names_in_any_case").free
+free = import_module("policies.migrations.0006_names_in_any_case").free
 
 
 @pytest.mark.parametrize("kind", NAMED)

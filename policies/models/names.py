@@ -1,6 +1,7 @@
 """Names as they are kept and as they are compared."""
 
 import unicodedata
+from itertools import count
 from typing import Any, TypeVar
 
 from django.core.exceptions import ValidationError
@@ -56,6 +57,15 @@ class NamedQuerySet(PolicyQuerySet[N]):
     def named(self, *names: str) -> "NamedQuerySet[N]":
         """Those of these names, in whatever case they are typed."""
         return self.filter(folded_name__in={folded(name) for name in names})
+
+    def free_name(self, wanted: str) -> str:
+        """That name, or the name with the first number that is not taken yet."""
+        name = wanted = wanted[: MAX_SHORT_NAME - len(" (9999)")]
+        for number in count(2):
+            if not self.named(name).exists():
+                break
+            name = f"{wanted} ({number})"
+        return name
 
     def matching(self, term: str) -> "NamedQuerySet[N]":
         """Those whose name contains the term."""

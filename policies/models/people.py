@@ -35,6 +35,13 @@ class PersonQuerySet(PolicyQuerySet["Person"]):
         person, _ = self.get_or_create(folded_name=folded(name), defaults={"name": name})
         return person
 
+    def matching(self, term: str) -> "PersonQuerySet":
+        """Those whose name or a card of theirs contains the term, in any way of writing it."""
+        found = Q(folded_name__contains=folded(term))
+        if part := uid.fragment(term):
+            found |= Q(pk__in=Card.objects.filter(uid__contains=part).values("person"))
+        return self.filter(found)
+
 
 class Person(models.Model):
     """Somebody who was given cards. Not a user: users sign in to the console."""
@@ -84,6 +91,8 @@ class Person(models.Model):
         if Person.objects.filter(folded_name=folded(self.name)).exclude(pk=self.pk).exists():
             taken = ValidationError("There is a person of this name already.", code="unique")
             raise ValidationError({"name": taken})
+        if self.valid_from and self.valid_until and self.valid_from >= self.valid_until:
+            raise ValidationError({"valid_until": "Must lie after “valid from”."})
 
 
 class CardQuerySet(PolicyQuerySet["Card"]):

@@ -1,28 +1,13 @@
 """The fields of a card."""
 
-import datetime as dt
 from typing import Any
 
 from rest_framework import serializers
 
-from policies.fields import CardUid, Flag, Moment, StrictSerializer
+from policies.fields import CardUid, Flag, Moment, StrictSerializer, Validity
 from policies.models import MAX_NAME
 from policies.rules import CardStatus
 from policies.serializers.names import HolderName
-
-
-class Expiry(Moment):
-    """A moment that exists in every time zone: pages show it in the building's."""
-
-    default_error_messages = {
-        "far": "Must lie in the years 2 to 9998; leave it out for a card that never expires."
-    }
-
-    def to_internal_value(self, data: Any) -> dt.datetime:
-        moment = super().to_internal_value(data)
-        if not dt.MINYEAR < moment.year < dt.MAXYEAR:
-            self.fail("far")
-        return moment
 
 
 class CardSerializer(serializers.Serializer[Any]):
@@ -50,7 +35,7 @@ class CardPageSerializer(serializers.Serializer[Any]):
 class CardAddSerializer(StrictSerializer):
     card_uid = CardUid()
     user_name = HolderName()
-    expires_at = Expiry(required=False)
+    expires_at = Validity(required=False)
     active = Flag(default=True)
 
 
@@ -58,7 +43,7 @@ class CardChangeSerializer(StrictSerializer):
     keeps_null = frozenset({"expires_at"})
 
     user_name = HolderName(required=False)
-    expires_at = Expiry(required=False, allow_null=True)
+    expires_at = Validity(required=False, allow_null=True)
     active = Flag(required=False)
     status = serializers.ChoiceField(choices=[str(s) for s in CardStatus], required=False)
 

@@ -1,4 +1,4 @@
-"""The fields of schedules, holidays and their windows, in the API and in the policy file.
+"""The fields of schedules, holidays and their windows.
 
 `{"name", "windows": [{"days": ["mon"], "from": "22:00", "to": "06:00"}]}` and
 `{"date", "name", "yearly", "windows": [{"from", "to"}]}`. What comes in is validated into the
@@ -54,6 +54,7 @@ class Windows(serializers.ListField):
 class ScheduleSerializer(StrictSerializer):
     """When a rule holds every week. Without windows: never."""
 
+    id = serializers.IntegerField(read_only=True)
     name = ShortName()
     windows = Windows(WindowSerializer())
 
@@ -61,6 +62,7 @@ class ScheduleSerializer(StrictSerializer):
 class HolidaySerializer(StrictSerializer):
     """A day on which schedules rest. Its own windows, if it has any, hold in their place."""
 
+    id = serializers.IntegerField(read_only=True)
     date = Date()
     name = ShortName()
     yearly = Flag(default=False)

@@ -21,6 +21,7 @@ from schemathesis.specs.openapi import checks
 
 from policies import lockout, tokens
 from policies.authentication import CERTIFICATE_KEY
+from policies.models import Holiday, PeopleGroup, Person, Rule, Schedule, Zone
 from tests.conftest import ANNA_UID, PASSWORD
 from tests.security.conftest import FULL, few_or_many
 from tests.security.counting import count
@@ -73,6 +74,9 @@ def schema(db: None):
 def headers_of(door, sensor, annas_card, sensor_client) -> Callable[[str, House], dict[str, str]]:
     """Makes the next requests come from one of PEOPLE or DEVICES."""
     sensor_client.send("POST", "/api/sensors/ingest", {"temperature": 21.5})
+    for kind in (Person, PeopleGroup, Zone, Schedule, Rule):
+        kind.objects.create(pk=KEPT, name="kept")
+    Holiday.objects.create(pk=KEPT, name="kept", date="2026-12-25")
 
     def become(who: str, house: House) -> dict[str, str]:
         if who in DEVICES:
@@ -87,11 +91,21 @@ def headers_of(door, sensor, annas_card, sensor_client) -> Callable[[str, House]
     return become
 
 
+KEPT = 1001  # the id of one of everything that is managed by id
 # Values that lead further than random ones: what is on record, and a card that may come to be.
 FURTHER = st.fixed_dictionaries(
     {
         "card_uid": st.just(ANNA_UID) | st.binary(min_size=4, max_size=10).map(bytes.hex),
         "device_id": st.sampled_from(["front-door", "kitchen"]),
+        "id": st.just(KEPT),
+        "group": st.sampled_from([None, "kept"]),
+        "groups": st.just(["kept"]),
+        "zone": st.just("kept"),
+        "zones": st.just({"kept": True}),
+        "schedule": st.just("kept"),
+        "doors": st.sampled_from([["front-door"], {"front-door": True}]),
+        "devices": st.just(["front-door", "kitchen"]),
+        "date": st.dates().map(str),
         "username": st.just("the-signer"),
         "password": st.just(PASSWORD),
     }
@@ -103,6 +117,17 @@ DONE = {
         "POST /api/policies/cards", "GET /api/policies/cards/{card_uid}",
         "PATCH /api/policies/cards/{card_uid}", "DELETE /api/policies/cards/{card_uid}",
         "GET /api/sensors/latest/{device_id}", "GET /api/sensors/readings", "POST /api/auth/token",
+        "GET /api/policies/lockdown", "PATCH /api/policies/lockdown",
+        *(
+            f"{method} /api/policies/{noun}"
+            for noun in ("people", "groups", "zones", "schedules", "holidays", "rules")
+            for method in ("GET", "POST")
+        ),
+        *(
+            f"{method} /api/policies/{noun}/{{id}}"
+            for noun in ("people", "groups", "zones", "schedules", "holidays", "rules")
+            for method in ("GET", "PATCH", "DELETE")
+        ),
     },
     "door": {"POST /api/access/check", "POST /api/sensors/ingest"},
 }  # fmt: skip

@@ -40,7 +40,7 @@ def free(name: str, taken: set[str]) -> str:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("policies", "0004_schedules_and_lockdown"),
+        ("policies", "0005_clock_confirmed"),
     ]
 
     operations = [

@@ -1,0 +1,42 @@
+"""The fields of a rule."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from policies.fields import Flag, StrictSerializer
+from policies.models import Door, PeopleGroup, Rule, Schedule, Zone
+from policies.serializers.names import ShortName
+from policies.serializers.references import NameOf, References
+
+
+class RuleSerializer(StrictSerializer):
+    """Who may pass where, and when. `group` null is everyone, `schedule` null is always.
+
+    A new rule has to say for whom it is, also when that is everyone: a name that was mistyped is a
+    member that we do not know, and those are ignored.
+    """
+
+    keeps_null = frozenset({"group", "zone", "schedule"})
+
+    id = serializers.IntegerField(read_only=True)
+    name = ShortName(required=False)
+    group = NameOf(PeopleGroup, allow_null=True)
+    every_door = Flag(default=False)
+    doors = References(Door, default=list)
+    zone = NameOf(Zone, required=False, allow_null=True)
+    schedule = NameOf(Schedule, required=False, allow_null=True)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not self.partial and not (attrs["every_door"] or attrs["doors"] or attrs.get("zone")):
+            raise serializers.ValidationError({"doors": ["Say where: doors, zone or every_door."]})
+        if not self.partial:
+            attrs.setdefault("name", Rule.objects.free_name(_told(attrs)))
+        return attrs
+
+
+def _told(rule: dict[str, Any]) -> str:
+    """`family: front-door, garage; nights`: the name of a rule that was given none."""
+    doors = "every door" if rule["every_door"] else ", ".join(door.pk for door in rule["doors"])
+    where = ", ".join(str(place) for place in (doors, rule.get("zone")) if place)
+    return f"{rule['group'] or 'everyone'}: {where}; {rule.get('schedule') or 'always'}"
