@@ -34,7 +34,7 @@ def loads(kind: type[T], text: str | bytes) -> T:
 
     Frozen, so the same text may be the same value: doors and residents come again and again.
     """
-    value: T = _loads(kind, text)
+    value: T = _loads(kind, text)  # type: ignore[arg-type]  # a class is hashable
     return value
 
 

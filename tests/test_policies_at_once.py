@@ -1,16 +1,20 @@
 """Whatever is changed about who may enter when holds at the first check afterwards."""
 
 import datetime as dt
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
 
 import pytest
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from policies import cache, snapshot
+from access.check import check_access
+from policies import snapshot
+from policies.authentication import identify
 from policies.models import (
     Card,
-    Certificate,
     Device,
     Door,
     Holiday,
@@ -23,7 +27,10 @@ from policies.models import (
     ScheduleWindow,
     Zone,
 )
+from realtime.reserved import Late
 from tests.conftest import ANNA_UID
+
+T = TypeVar("T")
 
 # In production what is known is kept from one check to the next only when it was committed.
 pytestmark = (
@@ -50,8 +57,22 @@ def rule(door: Device, annas_card: Card) -> Rule:
     return Rule.objects.create(name="family", group=family, zone=ground_floor, schedule=always)
 
 
+def patiently(ask: Callable[[], T]) -> T:
+    """On a busy machine the database may be late: then as doors do, once more."""
+    for _ in range(50):
+        with suppress(Late):
+            return ask()
+    return ask()
+
+
 def ask(door_client) -> str:
-    return door_client.send("POST", "/api/access/check", {"card_uid": ANNA_UID}).json()["reason"]
+    def answered() -> str:
+        answer = door_client.send("POST", "/api/access/check", {"card_uid": ANNA_UID})
+        if answer.status_code == 503:
+            raise Late
+        return answer.json()["reason"]
+
+    return patiently(answered)
 
 
 def another_day() -> int:
@@ -95,10 +116,8 @@ CHANGES = {
     ),
     "out of the group": (lambda rule: Person.objects.get().groups.clear(), "no_rule"),
     "the group's people set": (lambda rule: rule.group.people.set([]), "no_rule"),
-    "the group deleted": (lambda rule: rule.group.delete(), "no_rule"),
     "the door out of the zone": (lambda rule: rule.zone.devices.clear(), "no_rule"),
     "the zone out of the rule": (lambda rule: Rule.objects.update(zone=None), "no_rule"),
-    "the zone deleted": (lambda rule: rule.zone.delete(), "no_rule"),
     "the rule deleted": (lambda rule: rule.delete(), "no_rule"),
     "the house locked down": (lambda rule: House.current().set_lockdown(True), "lockdown"),
     "the zone locked down": (lambda rule: rule.zone.set_lockdown(True), "lockdown"),
@@ -148,26 +167,18 @@ def test_a_lockdown_is_a_row_that_outlives_every_process(rule, door_client):
     assert ask(door_client) == "lockdown"
 
 
-def test_a_card_and_a_door_of_different_states_are_read_again_together(
-    rule, door, door_client, monkeypatch
-):
-    """Between its certificate and its card a door is moved out of the zone that the rule is for,
-    and the rule comes to be for the zone it was in: before and after nobody may enter."""
-    cellar = Zone.objects.create(name="cellar")
-    Rule.objects.update(zone=cellar)
-    find_identity = type(Certificate.objects.all()).find_identity
+def test_a_card_and_a_door_of_different_states_are_read_again_together(rule, door, monkeypatch):
+    """After its certificate was looked up a door is moved out of a zone, and a rule comes to be
+    for that zone: neither before nor after may anybody enter."""
+    Rule.objects.update(zone=Zone.objects.create(name="cellar"))
+    known = patiently(lambda: identify(b"door certificate", timezone.now()))
+    with transaction.atomic():
+        rule.zone.devices.clear()
+        Rule.objects.update(zone=rule.zone)
+    if settings.EMBEDDED:  # within a test's one transaction it is all one state
+        monkeypatch.setattr(snapshot, "_mark", lambda: "another")
+    known.answer_by = 0.0
 
-    def and_then_somebody_commits(self, fingerprint):
-        identity = find_identity(self, fingerprint)
-        with transaction.atomic():
-            rule.zone.devices.clear()
-            Rule.objects.update(zone=rule.zone)
-        if settings.EMBEDDED:  # within a test's one transaction it is all one state
-            monkeypatch.setattr(snapshot, "_mark", lambda: "another")
-        return identity
+    answer = patiently(lambda: check_access(known, ANNA_UID))
 
-    assert ask(door_client) == "no_rule"
-    cache.forget()
-    monkeypatch.setattr(type(Certificate.objects.all()), "find_identity", and_then_somebody_commits)
-
-    assert ask(door_client) == "no_rule"
+    assert str(answer.decision.reason) == "no_rule"
