@@ -2,7 +2,7 @@
 
 import datetime as dt
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -109,12 +109,7 @@ class CardQuerySet(PolicyQuerySet["Card"]):
             person = card.person
             groups = dict(person.groups.values_list("pk", "exempt_from_lockdown"))
             credential = Credential(
-                uid=card.uid,
-                holder=person.name,
-                status=Status(card.status),
-                holder_active=person.active,
-                valid_from=_latest(card.valid_from, person.valid_from),
-                valid_until=_earliest(card.valid_until, person.valid_until),
+                **card.own_terms(),
                 rules=Rule.objects.scopes_for(groups),
                 lockdown_exempt=any(groups.values()),
                 as_of=as_of,
@@ -122,6 +117,27 @@ class CardQuerySet(PolicyQuerySet["Card"]):
             if not credential.is_scheduled:
                 return credential
             return replace(credential, holidays=Holiday.objects.values_of_all())
+
+    def find_credentials(self, card_uids: Collection[str]) -> dict[str, Credential]:
+        """As `find_credential`, of a few hundred cards at once; those that are on record.
+
+        What holders of the same groups have in common is looked up for the first of them.
+        """
+        found = {}
+        with snapshot():
+            cards = self.select_related("person").in_bulk(card_uids)
+            groups: dict[int, set[int]] = {card.person_id: set() for card in cards.values()}
+            memberships = Person.groups.through._default_manager.filter(person__in=groups)
+            for person_id, group in memberships.values_list("person", "peoplegroup"):
+                groups[person_id].add(group)
+            shared: dict[frozenset[int], Credential | None] = {}
+            for card in cards.values():
+                its_groups = frozenset(groups[card.person_id])
+                if its_groups not in shared:
+                    shared[its_groups] = self.find_credential(card.uid)
+                if like := shared[its_groups]:
+                    found[card.uid] = replace(like, **card.own_terms())
+        return found
 
     def matching(self, term: str) -> "CardQuerySet":
         """The cards whose holder's name or UID contains the term, in any way of writing it."""
@@ -192,6 +208,17 @@ class Card(models.Model):
             raise ValidationError({"uid": str(error)}) from None
         if self.valid_from and self.valid_until and self.valid_from >= self.valid_until:
             raise ValidationError({"valid_until": "Must lie after “valid from”."})
+
+    def own_terms(self) -> dict[str, Any]:
+        """What a credential says of this card and its holder, beside what groups share."""
+        return {
+            "uid": self.uid,
+            "holder": self.person.name,
+            "status": Status(self.status),
+            "holder_active": self.person.active,
+            "valid_from": _latest(self.valid_from, self.person.valid_from),
+            "valid_until": _earliest(self.valid_until, self.person.valid_until),
+        }
 
     def change(self, changes: Mapping[str, Any]) -> None:
         """Apply those of `user_name`, `expires_at`, `active` and `status` that are there.
