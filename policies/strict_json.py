@@ -11,8 +11,8 @@ class Malformed(ValueError):
     """The text is not the JSON object we take; the message says why in words."""
 
 
-def parse_object(text: str) -> dict[str, Any]:
-    """One JSON object, or Malformed.
+def parse_object(text: str, what: str = "The body") -> dict[str, Any]:
+    """One JSON object, or Malformed, which calls the text what it is.
 
     Refused: anything but an object, duplicate keys, nesting deeper than 8, `NaN` and friends.
     A number too large for a double becomes infinity, which every field then refuses by name.
@@ -27,9 +27,9 @@ def parse_object(text: str) -> dict[str, Any]:
     except RecursionError:
         raise Malformed(f"The JSON is nested deeper than {MAX_DEPTH}.") from None
     except ValueError as error:
-        raise Malformed(f"The body is not JSON: {error}.") from None
+        raise Malformed(f"{what} is not JSON: {error}.") from None
     if not isinstance(value, dict):
-        raise Malformed("The body must be a JSON object.")
+        raise Malformed(f"{what} must be a JSON object.")
     if _deeper_than(value, MAX_DEPTH):
         raise Malformed(f"The JSON is nested deeper than {MAX_DEPTH}.")
     return value
