@@ -1,11 +1,9 @@
-"""Cards on the command line: add, revoke, explain."""
+"""Cards on the command line: add and revoke."""
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.utils import timezone
 
-from access.models import AccessLog
-from policies.models import Card, Door, Person, Rule
+from policies.models import Card, Person
 from tests.conftest import ANNA_UID
 
 
@@ -85,93 +83,3 @@ def test_a_blocked_card_stays_blocked(annas_card, capsys):
 def test_a_card_that_is_not_there_is_said_to_be_so(annas_card, uid, words):
     with pytest.raises(CommandError, match=words):
         call_command("revoke_card", uid)
-
-
-def test_a_grant_is_explained_with_its_rule(annas_card, door, capsys):
-    out, err = run(
-        capsys, "explain_access", "04a32bf21c80", "front-door", "--at", "2026-11-23T08:37:01+01:00"
-    )
-
-    assert out.splitlines() == [
-        f"card: {ANNA_UID}, Anna",
-        "door: front door (front-door)",
-        "time: 2026-11-23T07:37:01.000Z",
-        "rule: everyone, every door, always",
-        "granted: allowed (granted)",
-    ]
-    assert err == ""
-
-
-def test_explaining_leaves_no_trace(annas_card, door, capsys):
-    run(capsys, "explain_access", ANNA_UID, "front-door")
-
-    assert not AccessLog.objects.exists()
-
-
-@pytest.mark.parametrize(
-    ("spoil", "last_line"),
-    [
-        (lambda: Card.objects.all().delete(), "refused: unknown card (unknown_card)"),
-        (
-            lambda: Card.objects.update(status="blocked"),
-            "refused: card reported lost or stolen (card_blocked)",
-        ),
-        (
-            lambda: Person.objects.update(active=False),
-            "refused: card or person suspended (card_inactive)",
-        ),
-        (lambda: Card.objects.update(valid_until=timezone.now()), "refused: expired (expired)"),
-        (
-            lambda: Door.objects.update(switched_on=False),
-            "refused: door switched off or locked by its schedule (door_disabled)",
-        ),
-        (
-            lambda: Rule.objects.all().delete(),
-            "refused: no rule lets this person through this door (no_rule)",
-        ),
-    ],
-)
-def test_a_refusal_is_explained_in_words_and_code(annas_card, door, capsys, spoil, last_line):
-    spoil()
-
-    out, _ = run(capsys, "explain_access", ANNA_UID, "front-door")
-
-    assert out.splitlines()[-1] == last_line
-
-
-@pytest.mark.parametrize(
-    ("at", "result"),
-    [("2026-11-23T07:59:59Z", "granted"), ("2026-11-23T08:00:00Z", "refused")],
-)
-def test_another_time_may_be_asked_for(annas_card, door, capsys, at, result):
-    Card.objects.update(valid_until="2026-11-23T08:00:00Z")
-
-    out, _ = run(capsys, "explain_access", ANNA_UID, "front-door", "--at", at)
-
-    assert out.splitlines()[-1].startswith(result)
-
-
-def test_a_suspended_device_is_mentioned(annas_card, door, capsys):
-    door.enabled = False
-    door.save()
-
-    out, err = run(capsys, "explain_access", ANNA_UID, "front-door")
-
-    assert out.splitlines()[-1] == "granted: allowed (granted)"
-    assert err == "note: the device is suspended, so it may not even ask."
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("nonsense", "front-door"), "4 to 10 bytes of hex"),
-        ((ANNA_UID, "back-door"), "no device 'back-door'"),
-        ((ANNA_UID, "front-door\0"), "no device"),
-        ((ANNA_UID, "kitchen"), "kitchen is a sensor; only doors ask"),
-        ((ANNA_UID, "front-door", "--at", "tomorrow"), "no time with an offset"),
-        ((ANNA_UID, "front-door", "--at", "2026-11-23T07:37:01"), "no time with an offset"),
-    ],
-)
-def test_what_cannot_be_explained_is_said_in_words(annas_card, door, sensor, arguments, words):
-    with pytest.raises(CommandError, match=words):
-        call_command("explain_access", *arguments)
