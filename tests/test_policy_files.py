@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -481,3 +482,13 @@ def test_a_file_that_is_not_utf_8_is_said_in_words(db, tmp_path):
 
     with pytest.raises(CommandError, match="cannot be read: 'utf-8' codec"):
         call_command("import_policies", str(tmp_path / "latin"))
+
+
+def test_the_example_of_the_documents_is_what_it_says(door, sensor, read):
+    text = (Path(__file__).parent.parent / "docs" / "policies.md").read_text()
+    example = text.partition("```json\n")[2].partition("```")[0]
+
+    read(example, "--replace")
+
+    assert set(json.loads(exported())) == set(json.loads(example))
+    assert read(example, "--replace").startswith("Changes: 0.")
