@@ -9,8 +9,7 @@ from django.core.management import execute_from_command_line
 from django.db import DatabaseError
 
 from smarthome import logs
-
-SERVERS = ("serve", "web", "live", "run_worker")
+from smarthome.processes import SERVERS
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "smarthome.settings")

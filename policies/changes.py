@@ -12,10 +12,12 @@ from django.apps import apps
 from django.db import connections, models, transaction
 from django.db.models.signals import m2m_changed, post_delete, post_migrate, post_save
 
+from policies import audit
+
 M = TypeVar("M", bound=models.Model, covariant=True)
 
 # What the app keeps beside policies: it changes all the time and no cached value holds it.
-NO_POLICY = {"presence", "tokenfamily", "enrolmentcode", "policyrevision"}
+NO_POLICY = {"presence", "tokenfamily", "enrolmentcode", "policyrevision", "policychange"}
 
 # Deferred to the commit: the one row of the revision is then locked last and for a moment only,
 # so two changes cannot wait for each other. Once a transaction is enough. (As with any deferred
@@ -40,8 +42,8 @@ CREATE TRIGGER policies_emptied AFTER TRUNCATE ON {table}
 """
 
 
-class PolicyQuerySet(models.QuerySet[M]):
-    """Django's query set, whose bulk changes reach the cache like any other."""
+class PolicyQuerySet(audit.RecordedQuerySet[M]):
+    """Django's query set, whose bulk changes are recorded and reach the cache like any other."""
 
     def update(self, **values: Any) -> int:
         count = super().update(**values)
@@ -77,6 +79,9 @@ def watch() -> None:
         post_save.connect(_on_change, sender=model, dispatch_uid=f"changes.save.{name}")
         post_delete.connect(_on_change, sender=model, dispatch_uid=f"changes.delete.{name}")
         m2m_changed.connect(_on_change, sender=model, dispatch_uid=f"changes.m2m.{name}")
+        if model._meta.auto_created:
+            audit.use(PolicyQuerySet, model)
+    audit.watch(policies())
     post_migrate.connect(_make_triggers, dispatch_uid="changes.triggers")
 
 

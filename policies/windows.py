@@ -31,6 +31,12 @@ def day_names(days: int) -> list[str]:
     return [name for place, name in enumerate(DAYS) if days >> place & 1]
 
 
+def days_text(days: int) -> str:
+    """`every day`, or `mon, sun`."""
+    names = day_names(days)
+    return "every day" if len(names) == len(DAYS) else ", ".join(names)
+
+
 def parse_days(names: Any) -> int:
     """The days added up; ValueError unless it is a list of at least one, each once."""
     if not isinstance(names, list) or not names:

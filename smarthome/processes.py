@@ -18,6 +18,8 @@ HOUSE = {
     "live": ("live",),
     "worker": ("run_worker",),
 }
+# Commands that serve until a signal ends them.
+SERVERS = ("serve", *(arguments[0] for arguments in HOUSE.values()))
 # Who works on the database under another role than the app's (smarthome/database_roles.py).
 ROLES = {"bootstrap": "MIGRATION_DATABASE_URL", "migrate": "MIGRATION_DATABASE_URL"}
 # The two Redis, and what each is configured by.

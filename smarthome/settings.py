@@ -16,7 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from policies.pki import host_names
 from smarthome.first_start import kept_secret, machine_time_zone
-from smarthome.processes import database_setting
+from smarthome.processes import SERVERS, database_setting
 from smarthome.refusals import has_known_password, weakness_of_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -83,6 +83,9 @@ CORS_EXPOSE_HEADERS = [
     "X-RateLimit-Remaining",
     "X-RateLimit-Reset",
 ]
+
+# Whether this process works for others; a command is the work of who runs it.
+SERVES = sys.argv[1:2] != [] and sys.argv[1] in SERVERS
 
 APP_DATABASE_URL = env.str("DATABASE_URL", "")
 MAINTENANCE_DATABASE_URL = env.str("MAINTENANCE_DATABASE_URL", "") or APP_DATABASE_URL
@@ -190,6 +193,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "policies.actor.ActorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "policies.unconfirmed.UnconfirmedChangeMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",

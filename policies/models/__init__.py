@@ -1,5 +1,6 @@
 """Who and what is trusted: people, their cards, devices, their certificates, rules, schedules."""
 
+from policies.models.audit import PolicyChange
 from policies.models.devices import Device, Door, House, Presence, Zone
 from policies.models.names import DEVICE_ID, MAX_NAME, NO_NUL, checked_name, folded
 from policies.models.people import (
@@ -27,6 +28,7 @@ __all__ = [
     "House",
     "PeopleGroup",
     "Person",
+    "PolicyChange",
     "PolicyRevision",
     "Presence",
     "Rule",

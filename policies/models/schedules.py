@@ -11,6 +11,7 @@ from policies import rules
 from policies.changes import PolicyQuerySet
 from policies.models.names import NO_NUL, FoldedName, Named, NamedQuerySet
 from policies.schedules import EVERY_DAY
+from policies.windows import days_text
 
 
 def whole_minutes(time: dt.time) -> None:
@@ -69,7 +70,7 @@ class ScheduleWindow(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.starts_at:%H:%M} to {self.ends_at:%H:%M}"
+        return f"{days_text(self.days)}, {self.starts_at:%H:%M} to {self.ends_at:%H:%M}"
 
 
 class HolidayQuerySet(NamedQuerySet["Holiday"]):
