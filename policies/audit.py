@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS, NotSupportedError, connections, models, router, transaction
@@ -75,6 +75,11 @@ class Kind:
 
     def __str__(self) -> str:
         return str(self.model._meta.verbose_name)
+
+    @property
+    def is_of_users(self) -> bool:
+        """Whether it says who may sign in."""
+        return self.model._meta.app_label != "policies"
 
     @property
     def names(self) -> frozenset[str]:
@@ -171,7 +176,8 @@ class Ledger:
                 self._touch_rows(subject, query.values_list(subject.key, flat=True))
         for (changed, _), groups in collector.field_updates.items():
             if subject := _subjects.get(changed.model):
-                keys = [subject.key_of(row) for group in groups for row in group]
+                rows_of = cast(Any, groups)  # lists of rows, which the stubs do not know
+                keys = [subject.key_of(row) for rows in rows_of for row in rows]
                 self.touch(subject.kind, keys, subject.names_of([changed.name]))
 
     def write(self) -> None:
@@ -274,7 +280,7 @@ class RecordedQuerySet(models.QuerySet[M]):
             return super().delete()
         self._for_write = True
         with recording(self.db, savepoint=False) as ledger:
-            ledger.touch_doomed(self._chain())
+            ledger.touch_doomed(self.all())
             return super().delete()
 
     update.alters_data = True  # type: ignore[attr-defined]  # Django's mark for templates
@@ -451,31 +457,30 @@ def _change(kind: Kind, key: Any, before: State | None, after: State | None) -> 
     known = before or after
     if known is None:
         return None
-    model = apps.get_model("policies", "PolicyChange")
+    change = apps.get_model("policies", "PolicyChange")
     if before and after:
+        action = change.Action.CHANGED
         names = [n for n, value in after.values.items() if value != before.values.get(n)]
         if not names:
             return None
-        action = model.Action.CHANGED
-        old, new = _told(before, names, "set"), _told(after, names, "changed")
     else:
-        action = model.Action.DELETED if before else model.Action.ADDED
+        action = change.Action.DELETED if before else change.Action.ADDED
         names = [name for name, value in known.values.items() if value not in (None, "", [])]
-        old = _told(before, names, "set") if before else None
-        new = _told(after, names, "set") if after else None
     people = dict.fromkeys(state.person for state in (before, after) if state and state.person)
-    return model(
+    return change(
         action=action,
         kind=kind.name,
         key=str(key),
         label=known.label[:MOST_LETTERS],
         person=", ".join(people),
-        before=old,
-        after=new,
+        before=_told(before, names, "set"),
+        after=_told(after, names, "changed" if before else "set"),
     )
 
 
-def _told(state: State, names: Iterable[str], of_secrets: str) -> dict[str, Any]:
+def _told(state: State | None, names: Iterable[str], of_secrets: str) -> dict[str, Any] | None:
+    if state is None:
+        return None
     return {name: of_secrets if name in SECRETS else state.values.get(name) for name in names}
 
 
@@ -490,10 +495,10 @@ def _store(changes: list[Any], using: str) -> None:
     fields = [f for f in own.concrete_fields if not f.primary_key]
     columns = ", ".join(f.column for f in fields)
     marks = ", ".join(["%s"] * len(fields))
-    rows = (
+    rows = [
         [f.get_db_prep_save(getattr(change, f.attname), connection) for f in fields]
         for change in changes
-    )
+    ]
     with connection.cursor() as cursor:
         # bulk_create would take twice as long.
         cursor.executemany(f"INSERT INTO {own.db_table} ({columns}) VALUES ({marks})", rows)  # noqa: S608  # our own names

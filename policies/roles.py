@@ -40,6 +40,7 @@ CONSOLE: dict[Role, dict[str, tuple[str, ...]]] = {
         "policies.holiday": ("view",),
         "policies.holidaywindow": ("view",),
         "policies.door": ("view",),
+        "policies.policychange": ("view",),
     },
     Role.MANAGER: {
         "policies.person": _WRITE,
@@ -128,6 +129,6 @@ def _grant(group: Group, table: dict[str, tuple[str, ...]]) -> None:
         codenames = [f"{verb}_{model}" for verb in verbs]
         found += Permission.objects.filter(content_type__app_label=app, codename__in=codenames)
     through = Group.permissions.through
-    rows = [through(group=group, permission=permission) for permission in found]
+    rows: list[Any] = [through(group=group, permission=permission) for permission in found]
     # Past the audit log: what a role may do comes with the version, and is nobody's change.
-    models.QuerySet(through).bulk_create(rows, ignore_conflicts=True)
+    models.QuerySet[Any](through).bulk_create(rows, ignore_conflicts=True)

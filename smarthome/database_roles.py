@@ -15,9 +15,10 @@ from django.db import connection, transaction
 from psycopg import sql
 
 MIGRATIONS = "django_migrations"
-EVIDENCE = ("access_logs", "door_events", "sensor_readings")
+LOGS = ("access_logs", "door_events", "sensor_readings")
+EVIDENCE = (*LOGS, "policy_changes")
 HISTORY = (
-    *EVIDENCE,
+    *LOGS,
     *(f"sensor_readings_{step}" for step in ("1m", "15m", "1h", "1d")),
 )
 OUTGROWN = (*HISTORY, "sensor_accepted_readings", "realtime_feedevent")  # old rows of it go

@@ -6,7 +6,7 @@ from psycopg.errors import InsufficientPrivilege
 
 from access.models import AccessLog
 from smarthome import database_roles, processes
-from smarthome.database_roles import EVIDENCE
+from smarthome.database_roles import EVIDENCE, LOGS
 
 APP, UPKEEP, HISTORY = "the_app", "the_upkeep", "house_history"
 APP_URL = f"postgres://{APP}:a%20secret@/house"
@@ -40,7 +40,7 @@ def may(role: str, statement: str) -> bool:
 
 
 @on_postgresql
-@pytest.mark.parametrize("table", EVIDENCE)
+@pytest.mark.parametrize("table", LOGS)
 @pytest.mark.parametrize(
     ("statement", "roles"),
     [
@@ -55,6 +55,31 @@ def test_evidence_is_added_to_and_nothing_else(arranged, table, statement, roles
     sql = statement.format(table=table)
 
     assert {name for name in (APP, UPKEEP, HISTORY) if may(name, sql)} == roles
+
+
+@on_postgresql
+@pytest.mark.parametrize(
+    ("statement", "roles"),
+    [
+        ("SELECT count(*) FROM policy_changes", {APP, UPKEEP}),
+        (
+            "INSERT INTO policy_changes (timestamp, actor, source, address, action, kind, key,"
+            " label, person) VALUES (now(), '', '', '', '', '', '', '', '')",
+            {APP},
+        ),
+        ("UPDATE policy_changes SET actor = 'another'", set()),
+        ("UPDATE policy_changes SET timestamp = now()", set()),
+        ("DELETE FROM policy_changes", set()),
+        ("TRUNCATE policy_changes", set()),
+        ("DROP TABLE policy_changes", set()),
+    ],
+)
+def test_the_audit_log_is_added_to_and_nobody_removes_from_it(arranged, statement, roles):
+    assert {name for name in (APP, UPKEEP, HISTORY) if may(name, statement)} == roles
+
+
+def test_the_audit_log_is_evidence():
+    assert set(EVIDENCE) - set(LOGS) == {"policy_changes"}
 
 
 @on_postgresql

@@ -27,6 +27,7 @@ from policies.models import (
     Holiday,
     PeopleGroup,
     Person,
+    PolicyChange,
     Rule,
     Schedule,
     Zone,
@@ -170,6 +171,7 @@ CONSOLE = {
     "policies.schedule": ("operator", "manager", "manager", "manager"),
     "policies.holiday": ("operator", "manager", "manager", "manager"),
     "policies.door": ("operator", "-", "manager", "-"),
+    "policies.policychange": ("operator", "-", "-", "-"),
     "policies.device": ("viewer", "-", "owner", "-"),
     "policies.certificate": ("owner", "-", "owner", "-"),
     "auth.user": ("owner", "owner", "owner", "owner"),
@@ -227,6 +229,7 @@ def keys(door: Device, sensor: Device, annas_card: Card) -> dict[str, str]:
         Certificate.objects.get(device=door),
         User.objects.create_user("somebody"),
         Group.objects.get(name="viewer"),
+        PolicyChange.objects.filter(kind="card").latest("number"),
     ]
     return {row._meta.label_lower: quote(str(row.pk)) for row in rows}
 
@@ -322,6 +325,7 @@ ACTIONS = [
     ("policies.certificate", "revoke", "owner"),
     ("policies.certificate", "delete_selected", "-"),
     ("access.accesslog", "delete_selected", "-"),
+    ("policies.policychange", "delete_selected", "-"),
     ("access.doorevent", "delete_selected", "-"),
     ("sensors.sensorreading", "delete_selected", "-"),
     ("auth.user", "delete_selected", "owner"),
