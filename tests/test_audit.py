@@ -379,7 +379,7 @@ def test_after_a_request_its_user_is_at_work_no_more(manager, annas_card):
     assert who()[1] == "command"
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_a_change_that_cannot_be_written_down_does_not_happen(annas_card, monkeypatch):
     def full_disk(*arguments) -> None:
         raise IntegrityError
