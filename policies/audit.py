@@ -44,10 +44,18 @@ OTHERS = {
         "user_permissions",
     ),
     "auth.Group": ("name", "permissions"),
+    "otp_totp.TOTPDevice": ("user", "confirmed"),
+    "otp_static.StaticDevice": ("user",),
+}
+IN_WORDS = {
+    "group": "role",
+    "totpdevice": "authenticator app",
+    "staticdevice": "recovery codes",
 }
 # Rows that are part of another object, and by which field.
 PARTS = {"ScheduleWindow": "schedule", "HolidayWindow": "holiday"}
-SAID_BY_DEVICES = ("firmware_version",)
+# What says nothing new, and what devices say of themselves.
+NOT_WRITTEN = ("added_at", "folded_name", "yearly_on", "firmware_version")
 SECRETS = ("password",)
 PORTION = 500  # keys in a statement; Django takes four times as long for twice as many
 MOST_LETTERS = 300
@@ -74,7 +82,7 @@ class Kind:
         self.parts: dict[str, Any] = {}  # their foreign keys, by the name from this side
 
     def __str__(self) -> str:
-        return str(self.model._meta.verbose_name)
+        return IN_WORDS.get(self.name, str(self.model._meta.verbose_name))
 
     @property
     def is_of_users(self) -> bool:
@@ -394,7 +402,7 @@ def _is_rehash(row: models.Model, names: frozenset[str]) -> bool:
 def _is_written(f: Any, names: Collection[str] | None) -> bool:
     if names is not None:
         return f.name in names
-    return f.editable and not f.primary_key and f.name not in SAID_BY_DEVICES
+    return not f.primary_key and f.name not in NOT_WRITTEN
 
 
 def _ends(many: Any) -> tuple[Any, Any]:

@@ -46,7 +46,7 @@ def in_short(change: PolicyChange) -> str:
 
 
 def kind_in_words(name: str) -> str:
-    """`people group` of `peoplegroup`."""
+    """`people group` of `peoplegroup`, `role` of `group`."""
     return str(audit.kinds().get(name, name))
 
 

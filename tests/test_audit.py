@@ -8,8 +8,11 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import Group, Permission, User
 from django.core.management import call_command
 from django.db import IntegrityError, NotSupportedError, connection, transaction
+from django_otp.oath import totp
+from django_otp.plugins.otp_static.models import StaticToken
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from policies import audit
+from policies import audit, second_factor
 from policies.actor import Source, at_work, coming_by
 from policies.models import (
     Card,
@@ -205,6 +208,10 @@ EVERY_PATH = {
         lambda: make_schedule(),
         [("added", "schedule", "days", None, {"name": "days", "windows": [WINDOW]})],
     ),
+    "the clock confirmed": (
+        lambda: save(House.current(), clock_confirmed=7),
+        [("changed", "house", "house", {"clock_confirmed": 0}, {"clock_confirmed": 7})],
+    ),
     "a lockdown": (
         lambda: House.current().set_lockdown(True),
         [("changed", "house", "house", {"lockdown": False}, {"lockdown": True})],
@@ -280,6 +287,13 @@ WHO_SIGNS_IN = {
             "people, cards and devices | device | Can view device"]}, None),
          ("changed", "user", "the-viewer", {"groups": ["viewer"]}, {"groups": []})],
     ),
+    "a second factor set up": (
+        lambda: set_up_second_factor(),
+        [("added", "totpdevice", "App (the-viewer)", None,
+          {"user": "the-viewer", "confirmed": False}),
+         ("changed", "totpdevice", "App (the-viewer)", {"confirmed": False}, {"confirmed": True}),
+         ("added", "staticdevice", "Recovery codes (the-viewer)", None, {"user": "the-viewer"})],
+    ),
     "a role that may more": (
         lambda: Group.objects.create(name="x").permissions.add(
             Permission.objects.get(codename="add_card")),
@@ -288,6 +302,11 @@ WHO_SIGNS_IN = {
           {"permissions": ["people, cards and devices | card | Can add card"]})],
     ),
 }  # fmt: skip
+
+
+def set_up_second_factor() -> None:
+    app = second_factor.begin(User.objects.get())
+    second_factor.confirm(app.user, f"{totp(app.bin_key):06}")
 
 
 @pytest.mark.parametrize("path", WHO_SIGNS_IN)
@@ -306,6 +325,15 @@ def test_a_password_is_never_written_down(user):
     assert written() == [
         ("changed", "user", "the-viewer", {"password": "set"}, {"password": "changed"})
     ]
+
+
+def test_so_are_secrets_of_the_second_factor(user):
+    set_up_second_factor()
+
+    kept = [TOTPDevice.objects.get().key, *StaticToken.objects.values_list("token", flat=True)]
+    assert len(kept) == 11
+    text = str(PolicyChange.objects.values_list())
+    assert not any(secret in text for secret in kept)
 
 
 def test_signing_in_is_no_change_also_when_the_password_is_hashed_anew(nobody, user, settings):

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("policies", "0004_schedules_and_lockdown"),
+        ("policies", "0005_clock_confirmed"),
     ]
 
     operations = [
