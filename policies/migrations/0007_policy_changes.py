@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("policies", "0005_clock_confirmed"),
+        ("policies", "0006_names_in_any_case"),
     ]
 
     operations = [
