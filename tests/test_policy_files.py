@@ -205,7 +205,10 @@ def test_replacing_opens_nothing_that_the_file_does_not_speak_of(door, sensor, r
             "people": [{"name": "Anna"}, {"name": "Zoë"}],
             "cards": [{"uid": ANNA_UID, "person": "Anna"}, {"uid": "04112233", "person": "Zoë"}],
             "zones": [{"name": "ground floor"}],
-            "schedules": [{"name": "nights"}, {"name": "never"}],
+            "schedules": [
+                {"name": "nights", "windows": [{"days": ["mon"], "from": "22:00", "to": "06:00"}]},
+                {"name": "never", "windows": []},
+            ],
         },
         "--replace",
     )
@@ -213,13 +216,14 @@ def test_replacing_opens_nothing_that_the_file_does_not_speak_of(door, sensor, r
     assert [card.status for card in Card.objects.order_by("uid")] == ["inactive", "blocked"]
     assert not Person.objects.get(name="Zoë").active
     assert Zone.objects.get().lockdown
+    assert Zone.objects.get().devices.count() == 2
     assert House.current().lockdown
     assert Door.objects.get().lockdown
     assert (Rule.objects.count(), PeopleGroup.objects.count(), Holiday.objects.count()) == (0, 0, 0)
     assert Device.objects.count() == 2
 
 
-def test_a_schedule_that_a_door_follows_does_not_go_in_passing(door, sensor, read, refused):
+def test_what_keeps_a_door_shut_does_not_go_in_passing(door, sensor, read, refused):
     read(WHOLE, "--replace")
 
     assert refused({}, "--replace") == [
@@ -227,6 +231,8 @@ def test_a_schedule_that_a_door_follows_does_not_go_in_passing(door, sensor, rea
         "what the door shall do.",
         'schedules: The door "front-door" follows "never": keep the schedule, or say in "doors" '
         "what the door shall do.",
+        'zones: "ground floor" is in lockdown, which would end with it: keep the zone, or say in '
+        '"lockdown" whether the house is.',
     ]
     assert exported() == WHOLE
 
@@ -313,6 +319,7 @@ def test_a_dry_run_tells_everything_and_changes_nothing(door, read):
             'zones[0].devices[0]: There is no device "y',
         ),
         ({"zones": [{"name": "x", "doors": [[]]}]}, "zones[0].doors[0]: There is no device []."),
+        ({"schedules": [{"name": "x"}]}, 'schedules[0]: "windows" is missing.'),
         ({"schedules": [{"name": "x", "windows": [{}]}]}, 'windows[0]: "days" is missing.'),
         (
             {

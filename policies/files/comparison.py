@@ -64,13 +64,14 @@ def compare(file: PolicyFile, house: House) -> list[Change]:
 def _after(section: str, before: Entry | None, given: Given, *, replace: bool) -> Entry:
     """The entry as it will be. What the file leaves out stays as it was, and when the file replaces
     everything is as in a new entry, but for what keeps a door shut."""
+    if section == "rules":  # always whole
+        return given.members
     base = before or {}
     if before is not None and replace:
         base = {name: before[name] for name in SHUTS.get(section, ())}
-    after = DEFAULTS[section] | base | given.members
-    if section == "rules":  # always whole
-        after = given.members
-    return after
+        if section == "zones" and before["lockdown"]:  # of doors that it would otherwise lose
+            base["devices"] = before["devices"]
+    return DEFAULTS[section] | base | given.members
 
 
 def _same(section: str, before: Entry, after: Entry) -> bool:
@@ -98,14 +99,19 @@ def _removed(file: PolicyFile, house: House) -> Iterator[Change]:
 
 
 def _still_needed(file: PolicyFile, house: House, removed: list[Change]) -> Iterator[str]:
-    """Schedules that go while a door that the file does not speak of follows them."""
-    if "doors" in file.has:
-        return
-    gone = {change.key for change in removed if change.section == "schedules"}
-    for device, door in house.policies["doors"].items():
+    """What may not go in passing: schedules that a door follows of which the file does not speak,
+    and zones whose lockdown would end with them when it does not speak of lockdowns."""
+    gone = {(change.section, change.key) for change in removed}
+    for device, door in house.policies["doors"].items() if "doors" not in file.has else ():
         for member in REFERENCES["doors"]:
-            if door[member] and folded(door[member]) in gone:
+            if door[member] and ("schedules", folded(door[member])) in gone:
                 yield (
                     f"schedules: The door {quoted(device)} follows {quoted(door[member])}: keep "
                     f'the schedule, or say in "doors" what the door shall do.'
                 )
+    for key, zone in house.policies["zones"].items() if "lockdown" not in file.has else ():
+        if zone["lockdown"] and ("zones", key) in gone:
+            yield (
+                f"zones: {quoted(zone['name'])} is in lockdown, which would end with it: keep the "
+                f'zone, or say in "lockdown" whether the house is.'
+            )

@@ -159,7 +159,9 @@ class _Reader:
 
     def schedule(self, place: Place) -> Entry:
         windows = lambda one: self.windows(one, weekly=True)  # noqa: E731
-        return self.entry(place, {"name": Place.short_name, "windows": windows}, ("name",))
+        return self.entry(
+            place, {"name": Place.short_name, "windows": windows}, ("name", "windows")
+        )
 
     def holiday(self, place: Place) -> Entry:
         return self.entry(
