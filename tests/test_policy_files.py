@@ -17,6 +17,7 @@ from policies.models import (
     House,
     PeopleGroup,
     Person,
+    PolicyChange,
     Rule,
     Schedule,
     Zone,
@@ -140,6 +141,18 @@ def test_a_plain_file_says_who_may_pass_where(door, door_client, read):
     answer = door_client.send("POST", "/api/access/check", {"card_uid": ANNA_UID})
     assert answer.json()["granted"]
     assert out.splitlines()[-1] == "Changes: 12. Every door knows them."
+
+
+def test_an_import_is_written_down_once_for_each_thing(door, read):
+    read(PLAIN, "--replace")
+    known = PolicyChange.objects.count()
+
+    read({"people": [{"name": "Ben", "groups": ["family"], "valid_until": None}, {"name": "Cleo"}]})
+
+    ben, cleo = PolicyChange.objects.order_by("number")[known:]
+    assert (ben.label, ben.action, ben.source) == ("Ben", "changed", "import")
+    assert set(ben.after) == {"valid_until", "groups"}
+    assert (cleo.label, cleo.action, cleo.source) == ("Cleo", "added", "import")
 
 
 @pytest.mark.parametrize("house", ["empty", "of others", "the same"])

@@ -6,9 +6,11 @@ from contextlib import suppress
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from tqdm import tqdm
 
+from policies.actor import Source
+from policies.audit import recording
 from policies.files import applying, on_record
 from policies.files.comparison import Change, compare
 from policies.files.document import ONE, Entry
@@ -24,6 +26,7 @@ SIGNS = {"added": "+", "changed": "~", "removed": "-"}
 class FileCommand(PolicyCommand):
     """All or nothing: with one error in the file nothing is changed."""
 
+    source = Source.IMPORT
     takes = ""
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -60,7 +63,7 @@ class FileCommand(PolicyCommand):
             changes = compare(self.read(text, house), house)
             if dry_run or not changes:
                 return changes
-            with suppress(IntegrityError), transaction.atomic():
+            with suppress(IntegrityError), recording():
                 if on_record.read(to_change=True) == policies:
                     self.apply(changes)
                     return changes
