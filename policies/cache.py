@@ -21,9 +21,10 @@ from rest_framework import status
 from rest_framework.exceptions import APIException
 
 from policies import cache_redis, frozen_json, memory, throttling
-from policies.cache_redis import CacheAway, Script
+from policies.cache_redis import CacheAway
 from policies.models import PolicyRevision
 from realtime.reserved import reserve
+from realtime.script import Script
 
 logger = logging.getLogger(__name__)
 

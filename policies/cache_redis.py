@@ -4,9 +4,7 @@ django-redis gives the connection, with the time-outs of `settings.CACHES` and n
 After a failure nobody asks for a while (a breaker), and no door waits to learn that it is back.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import redis
@@ -14,6 +12,7 @@ from django_redis import get_redis_connection
 from prometheus_client import Counter
 
 from realtime.breaker import Breaker
+from realtime.script import Script
 
 DEGRADED = Counter(
     "smarthome_cache_degraded", "Questions decided without the cache Redis because it was away."
@@ -24,18 +23,6 @@ class CacheAway(Exception):
     """The cache Redis did not answer in time, or failed a moment ago."""
 
 
-@dataclass(frozen=True)
-class Script:
-    """A Lua script: one round trip, and nothing comes between its steps."""
-
-    text: str
-    sha: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
-        object.__setattr__(self, "sha", sha)
-
-
 def client() -> Any:
     """django-redis's client; its pool is shared by all threads."""
     return get_redis_connection("default")
@@ -43,7 +30,7 @@ def client() -> Any:
 
 def run(script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
     """What the script returned; CacheAway when the cache Redis is to be done without."""
-    return guarded(lambda: _run(script, keys, arguments))
+    return guarded(lambda: script.run(client(), keys, arguments))
 
 
 def guarded(ask: Callable[[], Any]) -> Any:
@@ -57,13 +44,6 @@ def guarded(ask: Callable[[], Any]) -> Any:
         breaker.open(error)
         DEGRADED.inc()
         raise CacheAway from error
-
-
-def _run(script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-    try:
-        return client().evalsha(script.sha, len(keys), *keys, *arguments)
-    except redis.exceptions.NoScriptError:  # a Redis that was started again knows none
-        return client().eval(script.text, len(keys), *keys, *arguments)
 
 
 def _ping() -> None:

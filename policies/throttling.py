@@ -17,7 +17,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from policies import cache_redis
-from policies.cache_redis import CacheAway, Script
+from policies.cache_redis import CacheAway
+from realtime.script import Script
 
 RATE = re.compile(r"([0-9]{1,6})/(s|min)", re.ASCII)
 # Times are whole microseconds: in floats, a burst of 10 at one moment adds up to more than 10.
