@@ -6,6 +6,7 @@ program, `psql`) moves the revision by a trigger of the database, which the work
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from django.apps import apps
@@ -66,6 +67,12 @@ def changed(using: str = "default") -> None:
         transaction.on_commit(_forget, using=using)
 
 
+def recorded(using: str = "default") -> None:
+    """As `changed`, for a sink: what it stored is counted elsewhere, too, so that it is no failure
+    when the cache Redis does not confirm. The worker repairs that within seconds."""
+    transaction.on_commit(_try_to_forget, using=using)
+
+
 def policies() -> list[type[models.Model]]:
     """The models whose rows decide something at a door, those of many-to-many fields included."""
     own = apps.get_app_config("policies").get_models(include_auto_created=True)
@@ -93,6 +100,13 @@ def _forget() -> None:
     from policies import cache  # it reads models, which have their query sets from here
 
     cache.forget()
+
+
+def _try_to_forget() -> None:
+    from policies import cache
+
+    with suppress(cache.NotEverywhere):
+        cache.forget()
 
 
 def _make_triggers(sender: Any, using: str, **arguments: Any) -> None:

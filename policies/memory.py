@@ -4,8 +4,9 @@ On PostgreSQL, while there is no cache: the revision, one row, is another after 
 one small question says whether what was read before still holds. On SQLite for the device face:
 SQLite tells a connection whether another one has committed since (`PRAGMA data_version`), be it
 another thread, another process or somebody's sqlite3 shell. While nobody has, what was read holds,
-and a check costs one cheap question instead of three queries. The thread's own connection only
-records evidence; a thread that changes policies must not use this, hence `enable`.
+and a check costs one cheap question instead of three queries. What the thread's own connection
+commits does not move that number: it records evidence, and when an entry of a visit is among that
+it says so (`forget`). A thread that changes policies must not use this, hence `enable`.
 """
 
 import threading
@@ -48,6 +49,12 @@ _of_process = _Memory(None)
 def enable() -> None:
     """This thread never writes a policy row: from now on it remembers."""
     _of_thread.memory = _Memory(None) if connection.vendor == "sqlite" else None
+
+
+def forget() -> None:
+    """This thread has changed something itself, which `data_version` does not tell it."""
+    if _of_thread.memory is not None:
+        _of_thread.memory = _Memory(None)
 
 
 def recall(key: Hashable, load: Callable[[], T | None]) -> T | None:

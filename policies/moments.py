@@ -7,6 +7,7 @@ milliseconds too, so that a time we gave out finds its row again.
 import datetime as dt
 import re
 
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 LOST_PLUS = re.compile(r" (?=\d\d(?::?\d\d)?\Z)", re.ASCII)
 
 
@@ -18,6 +19,11 @@ def utc_text(moment: dt.datetime) -> str:
 def to_milliseconds(moment: dt.datetime) -> dt.datetime:
     """The moment with everything below a millisecond cut off."""
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def to_microseconds(moment: dt.datetime) -> int:
+    """Since 1970, exactly: a float has no room for all of them."""
+    return (moment - EPOCH) // dt.timedelta(microseconds=1)
 
 
 def parse_moment(text: str) -> dt.datetime:

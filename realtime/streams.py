@@ -9,7 +9,8 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -24,6 +25,8 @@ from realtime.reserved import reserve
 logger = logging.getLogger(__name__)
 
 Entry = dict[str, Any]
+# What to store, or what chooses it inside the transaction that stores it.
+Entries = Sequence[Entry] | Callable[[], Sequence[Entry]]
 Sink = Callable[[Sequence[Entry]], None]
 
 GROUP = "store"
@@ -97,19 +100,19 @@ def publish(kind: str, entries: Sequence[Entry], *, by: float = 0.0) -> None:
         _store_in_time(kind, entries, by)
 
 
-def store(kind: str, entries: Sequence[Entry]) -> None:
+def store(kind: str, entries: Entries) -> None:
     """Run a kind's sink in one transaction of its own."""
     with transaction.atomic(durable=True):
-        _kinds[kind].store(entries)
+        _kinds[kind].store(entries() if callable(entries) else entries)
 
 
-def record(kind: str, entries: Sequence[Entry]) -> None:
+def record(kind: str, entries: Entries) -> None:
     """Store entries at once, without a stream; NotRecorded when that failed."""
     try:
         with _one_at_a_time:
             store(kind, entries)
     except DatabaseError as error:
-        raise NotRecorded(f"{len(entries)} {kind} entries were not recorded: {error}") from error
+        raise NotRecorded(f"{kind} entries were not recorded: {error}") from error
 
 
 def _store_in_time(kind: str, entries: Sequence[Entry], by: float) -> None:
@@ -121,16 +124,23 @@ def _store_in_time(kind: str, entries: Sequence[Entry], by: float) -> None:
 
 def _append(kind: str, entries: Sequence[Entry]) -> None:
     urgent = _kinds[kind].urgent
-    client = connect(CHECK_TIMEOUT if urgent else INGEST_TIMEOUT)
-    if not breaker.lets_through():
-        raise redis.ConnectionError("the stream Redis failed a moment ago")
-    try:
+    with asking(CHECK_TIMEOUT if urgent else INGEST_TIMEOUT) as client:
         if not urgent and memory.share(client) >= MOST_FULL:
             raise Full(f"the stream Redis is {MOST_FULL:.0%} full")
         with client.pipeline(transaction=len(entries) > 1) as pipeline:
             for entry in entries:
                 pipeline.xadd(key(kind), {FIELD: json.dumps(entry)})
             pipeline.execute()
+
+
+@contextmanager
+def asking(timeout: float) -> Iterator[Any]:
+    """A client of the stream Redis; a RedisError at once while it is known to be away."""
+    client = connect(timeout)
+    if not breaker.lets_through():
+        raise redis.ConnectionError("the stream Redis failed a moment ago")
+    try:
+        yield client
     except (redis.ConnectionError, redis.TimeoutError) as error:
         breaker.open(error)
         raise

@@ -16,7 +16,7 @@ from django.core.exceptions import ValidationError
 from django.db import DatabaseError, DataError, IntegrityError, connection
 from django.utils import timezone
 
-from realtime import consume, feed, streams
+from realtime import consume, feed, quota, streams
 from realtime.consume import Message
 
 logger = logging.getLogger(__name__)
@@ -74,6 +74,7 @@ class Worker:
     def prepare(self) -> None:
         """Groups, and what a worker of our name left behind."""
         consume.make_groups(self.client)
+        quota.begin(self.client)
         while self._store_all(consume.read_own_pending(self.client, self.name, BATCH)):
             pass
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 from policies import cache_redis, presence, throttling
 from policies.authentication import CERTIFICATE_KEY, fingerprint
 from policies.models import Card, Certificate, Device, Door, Person
-from realtime import streams
+from realtime import quota, streams
 from realtime.reserved import reserve
 from realtime.worker import Worker
 
@@ -72,14 +72,21 @@ def _production(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
             client.flushdb()
     streams.breaker.close()
     cache_redis.breaker.close()
-    publish, worker = streams.publish, Worker("test")
+    quota.begin(streams.connect(streams.INGEST_TIMEOUT))  # as a worker does at its start
+    publish, take, worker = streams.publish, quota.take, Worker("test")
 
     def publish_and_store(kind: str, entries: Sequence[streams.Entry], *, by: float = 0.0) -> None:
         publish(kind, entries, by=by)
         worker.drain()
 
+    def take_and_store(*args: Any, **more: Any) -> streams.Entry:
+        taken = take(*args, **more)
+        worker.drain()
+        return taken
+
     if "undrained" not in request.keywords:
         monkeypatch.setattr(streams, "publish", publish_and_store)
+        monkeypatch.setattr(quota, "take", take_and_store)
     yield
     with cache_redis.breaker.probing:
         reserve.stop()  # its threads' connections would outlive the test's database
