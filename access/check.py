@@ -4,6 +4,7 @@ import datetime as dt
 import logging
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +15,11 @@ from access.decision import Decision, Reason, decide
 from access.metrics import CHECK_SECONDS, CHECKS
 from policies import cache
 from policies.ids import uuid7
-from policies.models import Card, Device
-from policies.moments import to_milliseconds, utc_text
-from policies.rules import Credential, DoorState
+from policies.models import Card, Device, VisitEntry
+from policies.moments import to_microseconds, to_milliseconds, utc_text
+from policies.rules import Credential, DoorState, VisitTerms
 from policies.snapshot import snapshot
-from realtime import streams
+from realtime import quota, streams
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,45 @@ class Answer:
         return reply | {"access_log_id": str(self.log_id)}
 
 
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """A card that was presented at a door. `begun` is `time.perf_counter()` when it asked."""
+
+    door: Device
+    card_uid: str
+    event_id: uuid.UUID | None
+    at: dt.datetime
+    begun: float
+
+    def log_id(self, decision: Decision) -> uuid.UUID:
+        """A repeat of an event with the same decision is the same row; without an event, a new
+        one."""
+        if self.event_id is None:
+            return uuid7(self.at)
+        granted, reason = str(decision.granted).lower(), decision.reason
+        claim = f"{self.door.device_id}/{self.event_id}/{granted}/{reason}"
+        return uuid.uuid5(uuid.NAMESPACE_URL, claim)
+
+    def answer(self, decision: Decision) -> Answer:
+        return Answer(decision, self.card_uid, self.door.device_id, self.log_id(decision))
+
+    def entry(self, answer: Answer) -> streams.Entry:
+        """The row of the log."""
+        credential = answer.decision.credential
+        return {
+            "id": str(answer.log_id),
+            "timestamp": utc_text(self.at),
+            "device_id": self.door.device_id,
+            "device_name": self.door.name,
+            "card_uid": answer.card_uid,
+            "user_name": credential.holder if credential else "",
+            "granted": answer.decision.granted,
+            "reason": str(answer.decision.reason),
+            "rule": answer.decision.rule,
+            "latency_ms": round((time.perf_counter() - self.begun) * 1000, 2),
+        }
+
+
 def check_access(
     door: Device, card_uid: str, event_id: uuid.UUID | None = None, *, started: float | None = None
 ) -> Answer:
@@ -60,18 +100,16 @@ def check_access(
     anything but a grant stays shut. `started` is `time.perf_counter()` when the request came.
     """
     begun = time.perf_counter() if started is None else started
-    at = to_milliseconds(timezone.now())
+    scan = Scan(door, card_uid, event_id, to_milliseconds(timezone.now()), begun)
     credential, state = _known(door, card_uid)
-    clock_trusted = not (credential and credential.is_scheduled) or clock.is_right(at)
-    decision = decide(credential, state, timezone.localtime(at), clock_trusted=clock_trusted)
-    answer = Answer(
-        decision, card_uid, door.device_id, log_id(door.device_id, event_id, decision, at)
-    )
-    entry = _entry(door, answer, at)
-    entry["latency_ms"] = round((time.perf_counter() - begun) * 1000, 2)
-    streams.publish("access", [entry], by=door.answer_by)
-    clock.watch.recorded(at)
-    CHECKS.labels(str(decision.reason)).inc()
+    if credential and credential.visits and event_id:
+        # Sent again, it is decided as if its entry had not been counted yet.
+        credential = credential.before(str(scan.log_id(Decision(Reason.GRANTED, credential))))
+    clock_trusted = not (credential and credential.needs_clock) or clock.is_right(scan.at)
+    decision = decide(credential, state, timezone.localtime(scan.at), clock_trusted=clock_trusted)
+    answer = _record(scan, decision)
+    clock.watch.recorded(scan.at)
+    CHECKS.labels(str(answer.decision.reason)).inc()
     CHECK_SECONDS.observe(time.perf_counter() - begun)
     if decision.reason is Reason.CARD_BLOCKED:
         logger.warning("blocked card %s presented at %s", card_uid, door.device_id)
@@ -100,31 +138,37 @@ def _read_together(door: Device, card_uid: str) -> tuple[Credential | None, Door
         return Card.objects.find_credential(card_uid), door.door.state()
 
 
-def log_id(
-    device_id: str, event_id: uuid.UUID | None, decision: Decision, at: dt.datetime
-) -> uuid.UUID:
-    """A repeat of an event with the same decision is the same row; without an event, a new one."""
-    if event_id is None:
-        return uuid7(at)
-    claim = f"{device_id}/{event_id}/{str(decision.granted).lower()}/{decision.reason}"
-    return uuid.uuid5(uuid.NAMESPACE_URL, claim)
+def _record(scan: Scan, decision: Decision) -> Answer:
+    """Make the decision durable. What the door is told is what was recorded."""
+    answer = scan.answer(decision)
+    credential = decision.credential
+    if decision.granted and credential and (visits := credential.counted_at(scan.at)):
+        return _record_entry(scan, answer, visits)
+    streams.publish("access", [scan.entry(answer)], by=scan.door.answer_by)
+    return answer
+
+
+def _record_entry(scan: Scan, granted: Answer, visits: Sequence[VisitTerms]) -> Answer:
+    """Let a visitor in whose entries are counted, or refuse when another door was first.
+
+    The visit that ends first is used up first.
+    """
+    refused = scan.answer(Decision(Reason.EXPIRED, granted.decision.credential))
+    entry = scan.entry(granted)
+    claims = [
+        quota.Claim(
+            quota=visit.id,
+            most=visit.most or 0,
+            known=visit.entries,
+            began=to_microseconds(visit.counted_from),
+            entry=entry | {"visit": visit.id},
+        )
+        for visit in sorted(visits, key=lambda visit: visit.ends_at)
+    ]
+    recorded = quota.take("access", claims, scan.entry(refused), known=VisitEntry.objects.ids_of)
+    return granted if recorded["granted"] else refused
 
 
 def cut(text: str, most_bytes: int) -> str:
     """The text within so many bytes of UTF-8, cut between characters."""
     return text.encode()[:most_bytes].decode(errors="ignore")
-
-
-def _entry(door: Device, answer: Answer, at: dt.datetime) -> streams.Entry:
-    credential = answer.decision.credential
-    return {
-        "id": str(answer.log_id),
-        "timestamp": utc_text(at),
-        "device_id": door.device_id,
-        "device_name": door.name,
-        "card_uid": answer.card_uid,
-        "user_name": credential.holder if credential else "",
-        "granted": answer.decision.granted,
-        "reason": str(answer.decision.reason),
-        "rule": answer.decision.rule,
-    }

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 # Requests overtake each other, and the clocks of several hosts are never quite one.
 TOLERANCE = dt.timedelta(seconds=5)
 LOOK_EVERY, LOOK_WITHIN = 2.0, 1.0  # seconds
-MEANWHILE = "Until that is settled, rules with a schedule let nobody in; the others go on."
+MEANWHILE = "Until that is settled, visits and rules with a schedule let nobody in; others go on."
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,8 @@ def decide(
     """Grant only if every rule agrees; name the first reason that does not.
 
     `moment` is aware and in building time, because schedules are; validity is half-open, so a card
-    is expired at its last moment. While the clock cannot be trusted schedules grant nothing.
+    is expired at its last moment. While the clock cannot be trusted schedules grant nothing, and
+    visits neither. Of a visitor's entries only those count that the credential knows.
     """
     if credential is None:
         return Decision(Reason.UNKNOWN_CARD, None)
@@ -77,9 +78,9 @@ def decide(
         return Decision(Reason.CARD_BLOCKED, credential)
     if credential.status is CardStatus.INACTIVE or not credential.holder_active:
         return Decision(Reason.CARD_INACTIVE, credential)
-    if credential.valid_from and moment < credential.valid_from:
+    if credential.is_not_yet_valid(moment):
         return Decision(Reason.NOT_YET_VALID, credential)
-    if credential.valid_until and moment >= credential.valid_until:
+    if credential.has_expired(moment):
         return Decision(Reason.EXPIRED, credential)
     if not door.switched_on or door.is_locked(moment):
         return Decision(Reason.DOOR_DISABLED, credential)
@@ -118,8 +119,8 @@ def _verdict(
     rule: RuleScope, credential: Credential, moment: dt.datetime, clock_trusted: bool
 ) -> Reason:
     """What a rule that reaches the door says: it grants, or why not now."""
+    if not clock_trusted and (rule.windows is not None or credential.visits is not None):
+        return Reason.OUTSIDE_SCHEDULE
     if rule.windows is None:
         return Reason.GRANTED
-    if not clock_trusted:
-        return Reason.OUTSIDE_SCHEDULE
     return VERDICTS[holding(rule.windows, credential.holidays, moment)]

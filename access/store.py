@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from access.decision import Reason
 from access.models import AccessLog
 from policies import presence
+from policies.models import VisitEntry
 from policies.moments import parse_moment
 from realtime import feed
 from realtime.insert import insert_new
@@ -34,6 +35,11 @@ def write(entries: Sequence[Entry]) -> None:
         for entry in by_id.values()
     ]
     new = insert_new(rows, "log_id")
+    VisitEntry.objects.keep(
+        VisitEntry(id=row.log_id, visit_id=by_id[row.log_id]["visit"], entered_at=row.timestamp)
+        for row in rows
+        if "visit" in by_id[row.log_id]
+    )
     feed.announce([f for id, entry in by_id.items() if id in new for f in _frames(entry)])
     presence.seen({row.device_id: row.timestamp for row in rows})
 

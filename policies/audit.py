@@ -55,7 +55,9 @@ IN_WORDS = {
 # Rows that are part of another object, and by which field.
 PARTS = {"ScheduleWindow": "schedule", "HolidayWindow": "holiday"}
 # What says nothing new, and what devices say of themselves.
-NOT_WRITTEN = ("added_at", "folded_name", "yearly_on", "firmware_version")
+NOT_WRITTEN = ("added_at", "saved_at", "folded_name", "yearly_on", "firmware_version")
+# What no person writes: it repeats the access log.
+OF_DOORS = ("VisitEntry",)
 SECRETS = ("password",)
 PORTION = 500  # keys in a statement; Django takes four times as long for twice as many
 MOST_LETTERS = 300
@@ -311,7 +313,11 @@ class RecordedQuerySet(models.QuerySet[M]):
 
 def watch(policies: Sequence[Model]) -> None:
     """Record every change of these models, and of OTHERS. Called once, when the app is ready."""
-    own = [model for model in policies if not model._meta.auto_created]
+    own = [
+        model
+        for model in policies
+        if not model._meta.auto_created and model.__name__ not in OF_DOORS
+    ]
     for model in own:
         if model.__name__ not in PARTS:
             _know(Kind(model))
@@ -439,7 +445,8 @@ def _portions(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
 def _person(row: models.Model) -> str:
     """Whose it is."""
     person = apps.get_model("policies", "Person")
-    holder = row if isinstance(row, person) else getattr(row, "person", None)
+    card = getattr(row, "card", None)
+    holder = row if isinstance(row, person) else getattr(card or row, "person", None)
     return str(holder) if holder else ""
 
 

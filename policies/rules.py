@@ -6,7 +6,7 @@ A `Credential` is all that a decision needs to know about a card, gathered by on
 """
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from policies.schedules import DayWindow as DayWindow
@@ -68,13 +68,51 @@ class RuleScope:
         return self.doors is None or door.device_id in self.doors or self.zone in door.zones
 
 
+class VisitState(StrEnum):
+    """How far a visit has got. `COUNT_LOST`: closed until somebody confirms its entries."""
+
+    TO_COME = "to_come"
+    RUNNING = "running"
+    USED_UP = "used_up"
+    COUNT_LOST = "count_lost"
+    OVER = "over"
+
+
+@dataclass(frozen=True, slots=True)
+class VisitTerms:
+    """When a visitor may pass, from `starts_at` (included) to `ends_at` (not included), and how
+    often.
+
+    `most=None` means any number. `entries` are the ids of the log rows of those that the database
+    knows; one that it does not know yet was made after `counted_from`, or is in the stream.
+    """
+
+    id: str
+    starts_at: dt.datetime
+    ends_at: dt.datetime
+    most: int | None
+    entries: frozenset[str]
+    counted_from: dt.datetime
+
+    @property
+    def used_up(self) -> bool:
+        return self.most is not None and len(self.entries) >= self.most
+
+    def admits(self, moment: dt.datetime) -> bool:
+        return self.starts_at <= moment < self.ends_at and not self.used_up
+
+    def will_admit(self, moment: dt.datetime) -> bool:
+        return moment < self.starts_at < self.ends_at and not self.used_up
+
+
 @dataclass(frozen=True, slots=True)
 class Credential:
     """A card, its holder and the rules that let the holder pass.
 
     Validity is half-open: from `valid_from` (included) to `valid_until` (not included), each
     already the stricter of the card's and the person's. `holidays` is empty when no rule has a
-    schedule. `as_of` marks the state of the policies that it was read from.
+    schedule, `visits` is None for who is no visitor; a visitor passes during one of them only.
+    `as_of` marks the state of the policies that it was read from.
     """
 
     uid: str
@@ -87,11 +125,45 @@ class Credential:
     lockdown_exempt: bool = False
     holidays: tuple[HolidayDay, ...] = ()
     as_of: str = ""
+    visits: tuple[VisitTerms, ...] | None = None
 
     @property
     def is_scheduled(self) -> bool:
-        """Whether any of its rules has a schedule, so that the time of day matters."""
+        """Whether any of its rules has a schedule."""
         return any(rule.windows is not None for rule in self.rules)
+
+    @property
+    def needs_clock(self) -> bool:
+        """Whether it opens at some times only, so that a wrong clock matters."""
+        return self.is_scheduled or self.visits is not None
+
+    def is_not_yet_valid(self, moment: dt.datetime) -> bool:
+        if self.valid_from and moment < self.valid_from:
+            return True
+        return self._stays_out(moment) and any(v.will_admit(moment) for v in self.visits or ())
+
+    def has_expired(self, moment: dt.datetime) -> bool:
+        return bool(self.valid_until and moment >= self.valid_until) or self._stays_out(moment)
+
+    def visits_at(self, moment: dt.datetime) -> tuple[VisitTerms, ...]:
+        """The visits during which the card may pass now."""
+        return tuple(visit for visit in self.visits or () if visit.admits(moment))
+
+    def counted_at(self, moment: dt.datetime) -> tuple[VisitTerms, ...]:
+        """The visits of which one loses an entry when the card passes now."""
+        visits = self.visits_at(moment)
+        return () if any(visit.most is None for visit in visits) else visits
+
+    def before(self, entry: str) -> "Credential":
+        """As it was before this entry: a scan that is sent again is decided anew."""
+        if not any(entry in visit.entries for visit in self.visits or ()):
+            return self
+        visits = [replace(one, entries=one.entries - {entry}) for one in self.visits or ()]
+        return replace(self, visits=tuple(visits))
+
+    def _stays_out(self, moment: dt.datetime) -> bool:
+        """Whether this is a visitor during no visit that has entries left."""
+        return self.visits is not None and not self.visits_at(moment)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,12 @@ from policies.models.people import (
 from policies.models.rules import PeopleGroup, Rule
 from policies.models.schedules import Holiday, HolidayWindow, Schedule, ScheduleWindow
 from policies.models.trust import Certificate, PolicyRevision, TokenFamily
+from policies.models.visits import MOST_ENTRIES, Visit, VisitEntry
 
 __all__ = [
     "DEVICE_ID",
     "MAX_NAME",
+    "MOST_ENTRIES",
     "NO_NUL",
     "Card",
     "CardBlocked",
@@ -35,6 +37,8 @@ __all__ = [
     "Schedule",
     "ScheduleWindow",
     "TokenFamily",
+    "Visit",
+    "VisitEntry",
     "Zone",
     "checked_name",
     "folded",

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, transaction
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from policies import uid
@@ -16,6 +16,7 @@ from policies.changes import PolicyQuerySet
 from policies.models.names import MAX_NAME, NO_NUL, checked_name, folded
 from policies.models.rules import PeopleGroup, Rule
 from policies.models.schedules import Holiday
+from policies.models.visits import Visit
 from policies.rules import CardStatus as Status
 from policies.rules import Credential
 from policies.snapshot import snapshot
@@ -99,11 +100,12 @@ class CardQuerySet(PolicyQuerySet["Card"]):
     def find_credential(self, card_uid: str) -> Credential | None:
         """What the rules say about a card, or None when nobody was given it.
 
-        Three queries, one more when a rule names doors, two more when one has a schedule: however
-        many there are of anything.
+        Three queries, one more when a rule names doors, two more when one has a schedule, one more
+        for a visitor: however many there are of anything.
         """
         with snapshot() as as_of:
-            card = self.select_related("person").filter(uid=card_uid).first()
+            cards = self.select_related("person").annotate(is_visitor=_has_visits())  # type: ignore[no-redef]  # meant
+            card = cards.filter(uid=card_uid).first()
             if card is None:
                 return None
             person = card.person
@@ -113,6 +115,7 @@ class CardQuerySet(PolicyQuerySet["Card"]):
                 rules=Rule.objects.scopes_for(groups),
                 lockdown_exempt=any(groups.values()),
                 as_of=as_of,
+                visits=Visit.objects.terms_for(card_uid, person.pk) if card.is_visitor else None,
             )
             if not credential.is_scheduled:
                 return credential
@@ -194,6 +197,9 @@ class Card(models.Model):
             ),
         )
 
+    # Whether it or its holder has visits, when that was asked.
+    is_visitor: bool = False
+
     def __str__(self) -> str:
         return f"{self.uid} ({self.label})" if self.label else self.uid
 
@@ -264,3 +270,10 @@ def _latest(*moments: dt.datetime | None) -> dt.datetime | None:
 
 def _earliest(*moments: dt.datetime | None) -> dt.datetime | None:
     return min((moment for moment in moments if moment), default=None)
+
+
+def _has_visits() -> Q:
+    """Of a card: in the same question, so that who has none pays nothing."""
+    own = Visit.objects.filter(card=OuterRef("pk"))
+    of_holder = Visit.objects.filter(person=OuterRef("person"))
+    return Exists(own) | Exists(of_holder)
