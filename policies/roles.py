@@ -41,6 +41,7 @@ CONSOLE: dict[Role, dict[str, tuple[str, ...]]] = {
         "policies.holidaywindow": ("view",),
         "policies.door": ("view",),
         "policies.policychange": ("view",),
+        "policies.visit": ("view",),
     },
     Role.MANAGER: {
         "policies.person": _WRITE,
@@ -53,6 +54,7 @@ CONSOLE: dict[Role, dict[str, tuple[str, ...]]] = {
         "policies.holiday": _WRITE,
         "policies.holidaywindow": _WRITE,
         "policies.door": ("change", "view"),
+        "policies.visit": _WRITE,
     },
     Role.OWNER: {
         "policies.device": _WRITE,

@@ -4,9 +4,9 @@ from django.contrib import admin
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from policies.admin import audit, cards, devices, doors, people, rules, schedules
+from policies.admin import audit, cards, devices, doors, people, rules, schedules, visits
 
-__all__ = ["audit", "cards", "devices", "doors", "people", "rules", "schedules"]
+__all__ = ["audit", "cards", "devices", "doors", "people", "rules", "schedules", "visits"]
 
 admin.site.site_header = "Smart home"
 admin.site.site_title = "Smart home"

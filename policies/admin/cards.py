@@ -3,20 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
-from policies import uid
-from policies.console import ModelAdmin, counted
+from policies.admin.visits import listed
+from policies.console import ModelAdmin, counted, warn_of_random
 from policies.models import Card
-
-
-def warn_of_random(request: HttpRequest, card: Card) -> None:
-    """Say so when a card was enrolled that shows another UID at every tap."""
-    if uid.is_random(card.uid):
-        messages.warning(request, f"{card.uid}: {uid.RANDOM_WARNING}")
 
 
 @admin.register(Card)
@@ -29,12 +23,12 @@ class CardAdmin(ModelAdmin):
     search_fields = ("uid",)
     search_help_text = "A name, or a card number in any way of writing it."
     autocomplete_fields = ("person",)
-    fields = ("uid", "person", "label", "status", "valid_from", "valid_until")
+    fields = ("uid", "person", "label", "status", "valid_from", "valid_until", "visits")
     actions = ("revoke", "block", "reactivate")
     show_full_result_count = False
 
     def get_readonly_fields(self, request: HttpRequest, obj: Card | None = None) -> tuple[str, ...]:
-        return ("uid", "added_at") if obj else ()
+        return ("uid", "added_at", "visits") if obj else ("visits",)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Card], search_term: str
@@ -45,6 +39,11 @@ class CardAdmin(ModelAdmin):
         super().save_model(request, obj, form, change)
         if not change:
             warn_of_random(request, obj)
+
+    @admin.display(description="visits")
+    def visits(self, card: Card) -> str:
+        mine = Q(card=card.pk) | Q(person=card.person_id)
+        return listed(mine) if card.person_id else "none"
 
     @admin.action(description="Revoke: the card opens nothing any more", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[Card]) -> None:

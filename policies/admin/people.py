@@ -7,8 +7,8 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from policies import uid
-from policies.admin.cards import warn_of_random
-from policies.console import ModelAdmin, TabularInline
+from policies.admin.visits import listed
+from policies.console import ModelAdmin, TabularInline, warn_of_random
 from policies.models import Card, PeopleGroup, Person, folded
 
 
@@ -39,6 +39,7 @@ class PersonAdmin(ModelAdmin):
     search_fields = ("name",)
     search_help_text = "A name, or a card number in any way of writing it."
     filter_horizontal = ("groups",)
+    readonly_fields = ("visits",)
     inlines = (CardInline,)
     show_full_result_count = False
 
@@ -57,6 +58,11 @@ class PersonAdmin(ModelAdmin):
         super().save_formset(request, form, formset, change)
         for card in formset.new_objects:
             warn_of_random(request, card)
+
+    @admin.display(description="visits")
+    def visits(self, person: Person) -> str:
+        mine = Q(person=person.pk) | Q(card__person=person.pk)
+        return listed(mine) if person.pk else "none"
 
     @admin.display(description="cards")
     def card_list(self, person: Person) -> str:

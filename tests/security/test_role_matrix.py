@@ -30,6 +30,7 @@ from policies.models import (
     PolicyChange,
     Rule,
     Schedule,
+    Visit,
     Zone,
 )
 from sensors.models import SensorReading
@@ -172,6 +173,7 @@ CONSOLE = {
     "policies.holiday": ("operator", "manager", "manager", "manager"),
     "policies.door": ("operator", "-", "manager", "-"),
     "policies.policychange": ("operator", "-", "-", "-"),
+    "policies.visit": ("operator", "manager", "manager", "manager"),
     "policies.device": ("viewer", "-", "owner", "-"),
     "policies.certificate": ("owner", "-", "owner", "-"),
     "auth.user": ("owner", "owner", "owner", "owner"),
@@ -221,6 +223,7 @@ def keys(door: Device, sensor: Device, annas_card: Card) -> dict[str, str]:
         annas_card,
         PeopleGroup.objects.create(name="cleaners"),
         Zone.objects.create(name="cellar"),
+        Visit.objects.create(card=annas_card, starts_at=at, ends_at=at),
         Rule.objects.create(name="nobody anywhere"),
         Schedule.objects.create(name="office hours"),
         Holiday.objects.create(name="Christmas", date="2026-12-25"),
