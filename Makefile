@@ -4,7 +4,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-PYTHON ?= python3.11
+# Debian's own where it can make a .venv: its build was half as fast again as one from source.
+PYTHON ?= $(shell for python in /usr/bin/python3.11 python3.11; do \
+	$$python -c 'import ensurepip, venv' 2>/dev/null && exec echo $$python; done; echo python3.11)
 PY := .venv/bin/python
 # --use-pep517: Debian's pip 23.0 would warn about its own older way of building.
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check --use-pep517

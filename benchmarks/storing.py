@@ -36,6 +36,8 @@ async def while_killed(house: live.House, of: Round, running: Stack, seconds: fl
             os.kill(worker, signal.SIGKILL)
             killed.add(worker)
     of.shown = await load
+    while running.pid("worker") in killed:  # nobody can stop what is not running
+        await asyncio.sleep(LOOK_SECONDS)
     return len(killed)
 
 

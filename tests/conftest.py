@@ -11,7 +11,6 @@ from django.contrib.auth.models import Group, User
 from django.db import OperationalError
 from django.http import HttpResponse
 from django.test import Client
-from django.utils import timezone
 
 from policies import cache_redis, presence, throttling
 from policies.authentication import CERTIFICATE_KEY, fingerprint
@@ -39,14 +38,13 @@ class JsonClient(Client):
 
 
 def certify(device: Device, der: bytes) -> Certificate:
-    """Put a certificate of a device on record, valid today."""
-    now = timezone.now()
+    """Put a certificate of a device on record, valid whenever a test takes place."""
     return Certificate.objects.create(
         fingerprint=fingerprint(der),
         device=device,
         serial="1",
-        not_before=now - dt.timedelta(days=1),
-        not_after=now + dt.timedelta(days=1),
+        not_before=dt.datetime(2000, 1, 1, tzinfo=dt.UTC),
+        not_after=dt.datetime(2100, 1, 1, tzinfo=dt.UTC),
     )
 
 
