@@ -289,7 +289,7 @@ class RecordedQuerySet(models.QuerySet[M]):
         if self.model not in _subjects:
             return super().delete()
         self._for_write = True
-        with recording(self.db, savepoint=False) as ledger:
+        with recording(self.db) as ledger:  # which a refusal (PROTECT) must not ruin
             ledger.touch_doomed(self.all())
             return super().delete()
 
@@ -392,7 +392,7 @@ def _recorded_delete(delete: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(delete)
     def recorded(row: models.Model, using: str | None = None, keep_parents: bool = False) -> Any:
         using = using or router.db_for_write(type(row), instance=row)
-        with recording(using, savepoint=False) as ledger:
+        with recording(using) as ledger:
             if row.pk is not None:
                 ledger.touch_doomed([row])
             return delete(row, using=using, keep_parents=keep_parents)

@@ -57,6 +57,15 @@ class PolicyQuerySet(audit.RecordedQuerySet[M]):
         changed(self.db)
         return created
 
+    def delete(self) -> tuple[int, dict[str, int]]:
+        deleted = super().delete()
+        if deleted[0]:
+            changed(self.db)  # rows between two tables send no signals
+        return deleted
+
+    delete.alters_data = True  # type: ignore[attr-defined]  # Django's mark for templates
+    delete.queryset_only = True  # type: ignore[attr-defined]  # a manager has no `delete`
+
 
 def changed(using: str = "default") -> None:
     """A policy was changed: forget what is cached when it is committed, once a transaction.

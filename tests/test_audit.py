@@ -8,12 +8,12 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import Group, Permission, User
 from django.core.management import call_command
 from django.db import IntegrityError, NotSupportedError, connection, transaction
+from django.db.models import ProtectedError
 from django_otp.oath import totp
 from django_otp.plugins.otp_static.models import StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from policies import audit, second_factor
-from policies.actor import Source, at_work, coming_by
 from policies.models import (
     Card,
     Certificate,
@@ -175,16 +175,26 @@ EVERY_PATH = {
         lambda: Zone.devices.through.objects.get().delete(),
         [("changed", "zone", "cellar", {"devices": ["front door"]}, {"devices": []})],
     ),
+    "a rule deleted": (
+        lambda: rule().delete(),
+        [("deleted", "rule", "family at night",
+          {"name": "family at night", "group": "family", "every_door": False,
+           "schedule": "nights", "doors": ["front door"]}, None)],
+    ),
     "a group deleted": (
-        lambda: PeopleGroup.objects.get().delete(),
+        lambda: (rule().delete(), PeopleGroup.objects.get().delete()),
         [
-            ("deleted", "peoplegroup", "family",
-             {"name": "family", "exempt_from_lockdown": False}, None),
             ("deleted", "rule", "family at night",
              {"name": "family at night", "group": "family", "every_door": False,
               "schedule": "nights", "doors": ["front door"]}, None),
+            ("deleted", "peoplegroup", "family",
+             {"name": "family", "exempt_from_lockdown": False}, None),
             ("changed", "person", "Anna", {"groups": ["family"]}, {"groups": []}),
         ],
+    ),
+    "memberships deleted in bulk": (
+        lambda: Person.groups.through.objects.all().delete(),
+        [("changed", "person", "Anna", {"groups": ["family"]}, {"groups": []})],
     ),
     "a rule for other doors": (
         lambda: rule().doors.set([]),
@@ -239,6 +249,28 @@ def test_a_change_is_written_down_whatever_path_it_took(house, path):
     change()
 
     assert written() == expected
+
+
+def test_what_goes_with_a_device_is_written_down_too(house):
+    Device.objects.get(kind="door").delete()
+
+    assert {(action, kind) for action, kind, *_ in written()} == {
+        ("deleted", "device"),
+        ("deleted", "door"),
+        ("deleted", "certificate"),
+        ("changed", "zone"),
+        ("changed", "rule"),
+    }
+
+
+def test_a_refused_deletion_ruins_no_transaction_and_is_not_written_down(house):
+    with pytest.raises(ProtectedError):
+        PeopleGroup.objects.get().delete()
+    with pytest.raises(ProtectedError):
+        PeopleGroup.objects.all().delete()
+
+    assert PeopleGroup.objects.exists()
+    assert written() == []
 
 
 def test_revoked_certificates_are_written_down(house):
@@ -384,11 +416,28 @@ def test_a_change_by_a_command_is_the_machines_users(annas_card):
     assert who() == (getpass.getuser(), "command", "")
 
 
-def test_an_import_says_so(annas_card):
-    with at_work(coming_by(Source.IMPORT)):
-        annas_card.block()
+def test_an_import_says_so_and_writes_an_entry_for_each_object(house, tmp_path):
+    sheet = tmp_path / "cards.csv"
+    sheet.write_text("card_uid,user_name,groups\n04112233,Ben,family|friends\n04112234,Ben,\n")
+
+    call_command("import_cards", sheet)
 
     assert who() == (getpass.getuser(), "import", "")
+    assert [(action, label) for action, _, label, *_ in written()] == [
+        ("added", "friends"),
+        ("added", "Ben"),
+        ("added", "04:11:22:33"),
+        ("added", "04:11:22:34"),
+    ]
+
+
+def test_a_change_by_the_api_is_one_entry(manager, house):
+    change = {"name": "Anne", "groups": []}
+    manager.send("PATCH", f"/api/policies/people/{anna().pk}", change)
+
+    change = PolicyChange.objects.get(kind="person")
+    assert change.before == {"name": "Anna", "groups": ["family"]}
+    assert change.after == {"name": "Anne", "groups": []}
 
 
 def test_a_process_that_serves_is_nobody(settings, annas_card):

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from django.db.models import Q, QuerySet
 
-from policies.changes import changed
+from policies.audit import recording
 from policies.files.comparison import Change
 from policies.files.document import Entry
 from policies.models import (
@@ -44,7 +44,8 @@ def apply(changes: Sequence[Change], advance: Advance) -> None:
     # What others refer to first.
     for section, write in WRITERS.items():
         for batch in _batches(kept.get(section, [])):
-            write(batch)
+            with recording(savepoint=False):
+                write(batch)
             advance(len(batch))
     # What refers to others first.
     for section, rows in REMOVED.items():
@@ -101,8 +102,6 @@ def _write_memberships(changes: Sequence[Change]) -> None:
     through._default_manager.bulk_create(joined)
     for name, persons in left.items():
         through._default_manager.filter(peoplegroup=groups[name], person__in=persons).delete()
-    if joined or left:
-        changed()  # rows between two tables announce nothing
 
 
 def _write_cards(changes: Sequence[Change]) -> None:

@@ -6,11 +6,10 @@ from contextlib import suppress
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from tqdm import tqdm
 
 from policies.actor import Source
-from policies.audit import recording
 from policies.files import applying, on_record
 from policies.files.comparison import Change, compare
 from policies.files.document import ONE, Entry
@@ -63,7 +62,7 @@ class FileCommand(PolicyCommand):
             changes = compare(self.read(text, house), house)
             if dry_run or not changes:
                 return changes
-            with suppress(IntegrityError), recording():
+            with suppress(IntegrityError), transaction.atomic():
                 if on_record.read(to_change=True) == policies:
                     self.apply(changes)
                     return changes

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.db.models import Model, ProtectedError, QuerySet
 from drf_spectacular.utils import extend_schema, extend_schema_view, inline_serializer
 from rest_framework import serializers, status
@@ -19,6 +19,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from policies.api import Conflict, LimitedView
+from policies.audit import recording
 from policies.edits import write
 from policies.fields import StrictSerializer
 from policies.models import Door
@@ -127,9 +128,10 @@ class MemberView(LimitedView):
 
 @contextmanager
 def stored() -> Iterator[None]:
-    """One transaction; what stands against it is said in the contract's words."""
+    """One transaction, and one entry of the audit log an object; what stands against it is said in
+    the contract's words."""
     try:
-        with transaction.atomic():
+        with recording():
             yield
     except ValidationError as error:
         raise _refused(error) from None
