@@ -13,9 +13,8 @@ from policies.files.document import HOUSE, ONE, Entry, Sections, folded_referenc
 from policies.files.on_record import in_order, rule
 from policies.files.place import Place, WrongFile, quoted
 from policies.models import folded
+from policies.models.rules import told_rule
 from policies.rules import CardStatus
-
-MOST_LISTED = 80  # characters of a rule's name that tell its doors
 
 
 @dataclass(frozen=True)
@@ -291,7 +290,7 @@ class _Reader:
         same = [key for key in self.recorded_rules[_content(nameless)] if key not in here]
         if same:
             return str(recorded[same[0]]["name"])
-        told = _told(nameless)
+        told = told_rule(nameless)
         own = (told if not n else f"{told} ({n + 1})" for n in itertools.count())
         return next(name for name in own if folded(name) not in here.keys() | recorded.keys())
 
@@ -310,12 +309,3 @@ def _is_nameless(place: Place) -> bool:
 
 def _content(entry: Entry) -> str:
     return str(folded_references("rules", entry) | {"name": ""})
-
-
-def _told(entry: Entry) -> str:
-    """`family: front-door, garage; nights`."""
-    where = "every door" if entry.get("every_door") else entry.get("zone")
-    where = where or ", ".join(entry["doors"]) or "no door"
-    when = entry["schedule"] or "always"
-    told = f"{entry['group'] or 'everyone'}: {where}; {when}"
-    return told if len(told) <= MOST_LISTED else told[: MOST_LISTED - 1] + "…"

@@ -1,6 +1,7 @@
 """Rules, and the groups of people that share them: who may pass which doors, and when."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from django.db import models
 from django.db.models import Q
@@ -9,6 +10,8 @@ from policies.models.devices import Door, Zone
 from policies.models.names import Named, NamedQuerySet
 from policies.models.schedules import Schedule, ScheduleWindow
 from policies.rules import RuleScope
+
+MOST_TOLD = 80  # characters of a name that tells what a rule says
 
 
 class PeopleGroup(Named):
@@ -83,3 +86,12 @@ class Rule(Named):
     )
 
     objects = RuleQuerySet.as_manager()
+
+
+def told_rule(rule: Mapping[str, Any]) -> str:
+    """`family: front-door, garage; nights`: a name for a rule that was given none."""
+    places = ["every door"] if rule.get("every_door") else list(rule.get("doors", ()))
+    places += [str(rule["zone"])] if rule.get("zone") else []
+    who, when = rule["group"] or "everyone", rule.get("schedule") or "always"
+    told = f"{who}: {', '.join(places) or 'no door'}; {when}"
+    return told if len(told) <= MOST_TOLD else told[: MOST_TOLD - 1] + "…"

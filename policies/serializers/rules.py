@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from policies.fields import Flag, StrictSerializer
 from policies.models import Door, PeopleGroup, Rule, Schedule, Zone
+from policies.models.rules import told_rule
 from policies.serializers.names import ShortName
 from policies.serializers.references import NameOf, References
 
@@ -31,12 +32,6 @@ class RuleSerializer(StrictSerializer):
         if not self.partial and not (attrs["every_door"] or attrs["doors"] or attrs.get("zone")):
             raise serializers.ValidationError({"doors": ["Say where: doors, zone or every_door."]})
         if not self.partial:
-            attrs.setdefault("name", Rule.objects.free_name(_told(attrs)))
+            ids = [door.pk for door in attrs["doors"]]
+            attrs.setdefault("name", Rule.objects.free_name(told_rule(attrs | {"doors": ids})))
         return attrs
-
-
-def _told(rule: dict[str, Any]) -> str:
-    """`family: front-door, garage; nights`: the name of a rule that was given none."""
-    doors = "every door" if rule["every_door"] else ", ".join(door.pk for door in rule["doors"])
-    where = ", ".join(str(place) for place in (doors, rule.get("zone")) if place)
-    return f"{rule['group'] or 'everyone'}: {where}; {rule.get('schedule') or 'always'}"

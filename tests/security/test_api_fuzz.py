@@ -77,6 +77,8 @@ def headers_of(door, sensor, annas_card, sensor_client) -> Callable[[str, House]
     for kind in (Person, PeopleGroup, Zone, Schedule, Rule):
         kind.objects.create(pk=KEPT, name="kept")
     Holiday.objects.create(pk=KEPT, name="kept", date="2026-12-25")
+    for kind in (PeopleGroup, Zone, Schedule):
+        kind.objects.create(pk=KEPT + 1, name="named")
 
     def become(who: str, house: House) -> dict[str, str]:
         if who in DEVICES:
@@ -98,11 +100,11 @@ FURTHER = st.fixed_dictionaries(
         "card_uid": st.just(ANNA_UID) | st.binary(min_size=4, max_size=10).map(bytes.hex),
         "device_id": st.sampled_from(["front-door", "kitchen"]),
         "id": st.just(KEPT),
-        "group": st.sampled_from([None, "kept"]),
-        "groups": st.just(["kept"]),
-        "zone": st.just("kept"),
-        "zones": st.just({"kept": True}),
-        "schedule": st.just("kept"),
+        "group": st.sampled_from([None, "named"]),
+        "groups": st.just(["named"]),
+        "zone": st.just("named"),
+        "zones": st.just({"named": True}),
+        "schedule": st.just("named"),
         "doors": st.sampled_from([["front-door"], {"front-door": True}]),
         "devices": st.just(["front-door", "kitchen"]),
         "date": st.dates().map(str),
