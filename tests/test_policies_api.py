@@ -5,7 +5,18 @@ from typing import Any
 
 import pytest
 
-from policies.models import Card, Device, Door, Holiday, PeopleGroup, Person, Rule, Schedule, Zone
+from policies.models import (
+    Card,
+    Device,
+    Door,
+    Holiday,
+    PeopleGroup,
+    Person,
+    PolicyChange,
+    Rule,
+    Schedule,
+    Zone,
+)
 from tests.conftest import ANNA_UID
 
 NIGHT = {"days": ["mon", "fri"], "from": "22:00", "to": "06:00"}
@@ -345,6 +356,30 @@ def test_a_zone_is_not_deleted_out_of_its_lockdown(manager, house):
     deleted = manager.send("DELETE", at("zones", zone))
 
     assert (refused.status_code, deleted.status_code) == (409, 200)
+
+
+def test_each_change_is_one_entry_of_the_audit_log(manager, house):
+    rule = {"name": "Ours", "group": "Cleaners", "doors": ["front-door"], "zone": "Cellar"}
+    PolicyChange.objects.all().delete()
+
+    schedule = manager.send("POST", at("schedules"), {"name": "Late", "windows": [NIGHT]}).json()
+    manager.send("PATCH", at("schedules", schedule["id"]), {"windows": [NOON | {"days": ["sat"]}]})
+    rule = manager.send("POST", at("rules"), rule).json()
+    manager.send("PATCH", at("rules", rule["id"]), {"group": None, "doors": [], "zone": "Cellar"})
+    manager.send("DELETE", at("rules", rule["id"]))
+    manager.send("PATCH", at("lockdown"), {"house": True, "zones": {"Cellar": True}})
+
+    changes = PolicyChange.objects.order_by("number")
+    assert {(change.actor, change.source) for change in changes} == {("the-manager", "api")}
+    assert [(change.action, change.label) for change in changes] == [
+        ("added", "Late"),
+        ("changed", "Late"),
+        ("added", "Ours"),
+        ("changed", "Ours"),
+        ("deleted", "Ours"),
+        ("changed", "house"),
+        ("changed", "Cellar"),
+    ]
 
 
 def three_people() -> None:
