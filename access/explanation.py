@@ -86,7 +86,7 @@ def rule_verdicts(
             Reason.GRANTED: "lets this card through",
             Reason.NO_RULE: "is for other doors",
             Reason.HOLIDAY: f"rests today, {_holiday(here)} is a holiday",
-            Reason.OUTSIDE_SCHEDULE: f"does not hold now, by its schedule “{schedules.get(name)}”",
+            Reason.OUTSIDE_SCHEDULE: _outside(schedules.get(name)),
         }[reason]
         yield RuleVerdict(name, words)
     if decision.granted:
@@ -106,10 +106,8 @@ def circumstance(decision: Decision, door: Door, moment: dt.datetime) -> str:
         case Reason.CARD_INACTIVE if credential:
             is_cards = credential.status is CardStatus.INACTIVE
             return "the card is suspended" if is_cards else f"{credential.holder} is suspended"
-        case Reason.NOT_YET_VALID if credential and credential.valid_from:
-            return f"valid from {_local(credential.valid_from)}"
-        case Reason.EXPIRED if credential and credential.valid_until:
-            return f"valid until {_local(credential.valid_until)}"
+        case Reason.NOT_YET_VALID | Reason.EXPIRED if credential:
+            return _validity(credential, moment)
         case Reason.DOOR_DISABLED:
             if not door.switched_on:
                 return "the door is switched off"
@@ -119,6 +117,26 @@ def circumstance(decision: Decision, door: Door, moment: dt.datetime) -> str:
         case Reason.HOLIDAY:
             return f"{_holiday(timezone.localtime(moment))} is a holiday"
     return ""
+
+
+def _outside(schedule: str | None) -> str:
+    if schedule is None:
+        return "lets no visitor through while the clock of the house is not believed"
+    return f"does not hold now, by its schedule “{schedule}”"
+
+
+def _validity(credential: Credential, moment: dt.datetime) -> str:
+    """Which end of it was passed, or is to come."""
+    if credential.valid_from and moment < credential.valid_from:
+        return f"valid from {_local(credential.valid_from)}"
+    visits = credential.visits or ()
+    if begins := [visit.starts_at for visit in visits if visit.will_admit(moment)]:
+        return f"the visit begins at {_local(min(begins))}"
+    if credential.valid_until and moment >= credential.valid_until:
+        return f"valid until {_local(credential.valid_until)}"
+    if any(visit.covers(moment) for visit in visits):
+        return "all entries of the visit are used up"
+    return "the visit is over"
 
 
 def _locked_down(door: Door) -> str:

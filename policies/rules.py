@@ -98,8 +98,11 @@ class VisitTerms:
     def used_up(self) -> bool:
         return self.most is not None and len(self.entries) >= self.most
 
+    def covers(self, moment: dt.datetime) -> bool:
+        return self.starts_at <= moment < self.ends_at
+
     def admits(self, moment: dt.datetime) -> bool:
-        return self.starts_at <= moment < self.ends_at and not self.used_up
+        return self.covers(moment) and not self.used_up
 
     def will_admit(self, moment: dt.datetime) -> bool:
         return moment < self.starts_at < self.ends_at and not self.used_up

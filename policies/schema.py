@@ -55,7 +55,7 @@ FURTHER = {
     "api_policies_cards_partial_update": (409,),
     **{
         f"api_policies_{noun}_{verb}": (409,)
-        for noun in ("people", "groups", "zones", "schedules", "holidays", "rules")
+        for noun in ("people", "groups", "zones", "schedules", "holidays", "rules", "visits")
         for verb in ("create", "partial_update", "destroy")
     },
     "api_sensors_readings_retrieve": (404,),

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from policies.views import cards, devices, people, rules, schedules, sign_in, zones
+from policies.views import cards, devices, people, rules, schedules, sign_in, visits, zones
 
 # The people face only: a device has no business here.
 urlpatterns = [
@@ -24,5 +24,7 @@ urlpatterns = [
     path("api/policies/rules", rules.RuleListView.as_view(), name="rule-list"),
     path("api/policies/rules/<int:id>", rules.RuleView.as_view(), name="rule-detail"),
     path("api/policies/lockdown", zones.LockdownView.as_view(), name="lockdown"),
+    path("api/policies/visits", visits.VisitListView.as_view(), name="visit-list"),
+    path("api/policies/visits/<uuid:id>", visits.VisitView.as_view(), name="visit-detail"),
     path("api/devices", devices.DeviceListView.as_view(), name="device-list"),
 ]

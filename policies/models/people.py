@@ -104,18 +104,18 @@ class CardQuerySet(PolicyQuerySet["Card"]):
         for a visitor: however many there are of anything.
         """
         with snapshot() as as_of:
-            cards = self.select_related("person").annotate(is_visitor=_has_visits())  # type: ignore[no-redef]  # meant
-            card = cards.filter(uid=card_uid).first()
+            card = self.with_holders().filter(uid=card_uid).first()
             if card is None:
                 return None
             person = card.person
+            visits = Visit.objects.terms_for({card.uid: person.pk}) if card.is_visitor else {}
             groups = dict(person.groups.values_list("pk", "exempt_from_lockdown"))
             credential = Credential(
                 **card.own_terms(),
                 rules=Rule.objects.scopes_for(groups),
                 lockdown_exempt=any(groups.values()),
                 as_of=as_of,
-                visits=Visit.objects.terms_for(card_uid, person.pk) if card.is_visitor else None,
+                visits=visits.get(card.uid),
             )
             if not credential.is_scheduled:
                 return credential
@@ -128,7 +128,9 @@ class CardQuerySet(PolicyQuerySet["Card"]):
         """
         found = {}
         with snapshot():
-            cards = self.select_related("person").in_bulk(card_uids)
+            cards = self.with_holders().in_bulk(card_uids)
+            visitors = {card.uid: card.person_id for card in cards.values() if card.is_visitor}
+            visits = Visit.objects.terms_for(visitors) if visitors else {}
             groups: dict[int, set[int]] = {card.person_id: set() for card in cards.values()}
             memberships = Person.groups.through._default_manager.filter(person__in=groups)
             for person_id, group in memberships.values_list("person", "peoplegroup"):
@@ -139,8 +141,17 @@ class CardQuerySet(PolicyQuerySet["Card"]):
                 if its_groups not in shared:
                     shared[its_groups] = self.find_credential(card.uid)
                 if like := shared[its_groups]:
-                    found[card.uid] = replace(like, **card.own_terms())
+                    own = card.own_terms() | {"visits": visits.get(card.uid)}
+                    found[card.uid] = replace(like, **own)
         return found
+
+    def with_holders(self) -> "CardQuerySet":
+        """With the person of each, and whether there are visits: in the same question, so that who
+        has none pays nothing."""
+        own = Visit.objects.filter(card=OuterRef("pk"))
+        of_holder = Visit.objects.filter(person=OuterRef("person"))
+        has_visits = Exists(own) | Exists(of_holder)
+        return self.select_related("person").annotate(is_visitor=has_visits)  # type: ignore[no-redef]  # meant
 
     def matching(self, term: str) -> "CardQuerySet":
         """The cards whose holder's name or UID contains the term, in any way of writing it."""
@@ -270,10 +281,3 @@ def _latest(*moments: dt.datetime | None) -> dt.datetime | None:
 
 def _earliest(*moments: dt.datetime | None) -> dt.datetime | None:
     return min((moment for moment in moments if moment), default=None)
-
-
-def _has_visits() -> Q:
-    """Of a card: in the same question, so that who has none pays nothing."""
-    own = Visit.objects.filter(card=OuterRef("pk"))
-    of_holder = Visit.objects.filter(person=OuterRef("person"))
-    return Exists(own) | Exists(of_holder)

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Any
 
@@ -34,22 +34,28 @@ def this_moment() -> dt.datetime:
 
 
 class VisitQuerySet(PolicyQuerySet["Visit"]):
-    def of(self, card_uid: str, person_id: int) -> "VisitQuerySet":
-        """Those that count for a card: its own and its holder's."""
-        return self.filter(Q(card=card_uid) | Q(person=person_id))
-
-    def terms_for(self, card_uid: str, person_id: int) -> tuple[VisitTerms, ...]:
-        """The visits of a card as values, in one query. Those long over are left out."""
-        recent = self.of(card_uid, person_id).filter(ends_at__gt=timezone.now() - REMEMBERED)
-        rows = recent.order_by("ends_at", "pk").values_list(
-            "pk", "starts_at", "ends_at", "max_entries", "saved_at", "entries__pk"
-        )
-        return tuple(_terms(key, group) for key, group in groupby(rows, lambda row: row[:5]))
+    def terms_for(self, holders: Mapping[str, int]) -> dict[str, tuple[VisitTerms, ...]]:
+        """The visits of cards as values, in one query: their own and their holders', who are told
+        with them. Those long over are left out."""
+        recent = self.filter(ends_at__gt=timezone.now() - REMEMBERED)
+        rows = (
+            recent.filter(Q(card__in=holders) | Q(person__in={*holders.values()}))
+            .order_by("ends_at", "pk")
+            .values_list(
+                "card", "person", "pk", "starts_at", "ends_at", "max_entries", "saved_at",
+                "entries__pk",
+            )
+        )  # fmt: skip
+        found = [(key[:2], _terms(key[2:], of)) for key, of in groupby(rows, lambda row: row[:-1])]
+        return {
+            uid: tuple(terms for whose, terms in found if uid in whose or holder in whose)
+            for uid, holder in holders.items()
+        }
 
     def with_state(self) -> "VisitQuerySet":
         """With all that says whose they are and how far they have got, in one query."""
         since = Value(quota.since(), models.BigIntegerField())
-        rows = self.select_related("person", "card__person")
+        rows = self.select_related("person", "card__person").order_by(*Visit._meta.ordering or ())
         return rows.annotate(used=Count("entries"), counted_since=since)  # type: ignore[no-redef]  # meant
 
     def matching(self, term: str) -> "VisitQuerySet":
