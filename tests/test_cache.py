@@ -367,7 +367,7 @@ def test_who_was_heard_when_is_no_policy(redis, door):
     [
         "UPDATE policies_card SET status = 'blocked'",
         "DELETE FROM policies_rule_doors",
-        "INSERT INTO policies_zone (name) VALUES ('attic')",
+        "INSERT INTO policies_zone (name, folded_name) VALUES ('attic', 'attic')",
         "TRUNCATE policies_card CASCADE",
     ],
 )
