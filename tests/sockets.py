@@ -10,13 +10,14 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.house import House
 
+PATIENCE = 30  # seconds; only a hang takes that long
 Frame = dict[str, Any]
 
 
 @contextmanager
 def device_socket(house: House, device_id: str, **options: Any) -> Iterator[ClientConnection]:
     """`/ws` on the device face, as the field's firmware opens it."""
-    options = {"origin": "file://", "subprotocols": ["arduino"]} | options
+    options = {"origin": "file://", "subprotocols": ["arduino"], "open_timeout": PATIENCE} | options
     url = house.device_url.replace("https", "wss") + "/ws"
     context = house.tls(device_id)
     # As the field's mbed TLS. With 1.3, tickets arrive while websockets 17 reads on one thread and
@@ -30,7 +31,7 @@ def device_socket(house: House, device_id: str, **options: Any) -> Iterator[Clie
 def viewer_socket(house: House, path: str = "/ws", **options: Any) -> Iterator[ClientConnection]:
     """`/ws` on the people face."""
     url = house.url.replace("http", "ws") + path
-    with connect(url, proxy=None, **options) as socket:
+    with connect(url, proxy=None, **({"open_timeout": PATIENCE} | options)) as socket:
         yield socket
 
 
@@ -38,7 +39,7 @@ def send(socket: ClientConnection, **frame: Any) -> None:
     socket.send(json.dumps(frame))
 
 
-def receive(socket: ClientConnection, timeout: float = 10) -> Frame:
+def receive(socket: ClientConnection, timeout: float = PATIENCE) -> Frame:
     frame: Frame = json.loads(socket.recv(timeout=timeout))
     return frame
 
@@ -49,7 +50,7 @@ def ask(socket: ClientConnection, **frame: Any) -> Frame:
     return receive(socket)
 
 
-def wait_for(socket: ClientConnection, kind: str, timeout: float = 10) -> Frame:
+def wait_for(socket: ClientConnection, kind: str, timeout: float = PATIENCE) -> Frame:
     """The next frame of a type; others are passed over."""
     while (frame := receive(socket, timeout))["type"] != kind:
         pass

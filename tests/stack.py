@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 
 from smarthome import stack as program
+from tests.beside import Changed
 from tests.house import ADMIN_PASSWORD, ROOT, free_port
 
 START_SECONDS = 150
@@ -25,7 +26,7 @@ NOT_OURS = ("DATABASE_URL", "REDIS_URL", "CACHE_REDIS_URL", "SECRET_KEY", "RUN_D
 
 
 @dataclass
-class Stack:
+class Stack(Changed):
     """Its folder, its ports, and the process that keeps all others."""
 
     data_dir: Path
@@ -45,6 +46,12 @@ class Stack:
             "TIME_ZONE": "Europe/Berlin",
         }
         return others | own | self.settings
+
+    @property
+    def known(self) -> dict[str, str]:
+        """No more than stack.env."""
+        lines = (self.data_dir / "stack.env").read_text().splitlines()
+        return {"PATH": os.environ["PATH"]} | dict(line.split("=", 1) for line in lines)
 
     @property
     def log(self) -> Path:
@@ -79,27 +86,22 @@ class Stack:
         """End it; the exit status."""
         if self.process is None:
             return 0
+        self.leave()
         self.process.send_signal(how)
         status = self.process.wait(timeout=60)
         self.process = None
         return status
 
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """A `manage.py` command that knows no more than stack.env."""
-        lines = (self.data_dir / "stack.env").read_text().splitlines()
+        """Run a `manage.py` command of this house, as another process."""
         return subprocess.run(
             [sys.executable, str(ROOT / "manage.py"), *arguments],
-            env={"PATH": os.environ["PATH"]} | dict(line.split("=", 1) for line in lines),
+            env=self.known,
             capture_output=True,
             text=True,
             check=True,
             timeout=120,
         )
-
-    def enrol(self, device_id: str, kind: str) -> None:
-        """Give a device its files in `devices/`."""
-        out = str(self.data_dir / "devices")
-        self.manage("enrol_device", device_id, "--kind", kind, "--out", out)
 
     def tls(self, device_id: str | None = None) -> ssl.SSLContext:
         """A client's TLS context: our CA, and a device's certificate."""
@@ -213,4 +215,5 @@ def open_stack(data_dir: Path, **settings: str) -> Iterator[Stack]:
         stack.start()
         yield stack
     finally:
+        stack.leave()
         stack.stop()

@@ -19,6 +19,8 @@ from tests.sockets import ask, device_socket
 pytestmark = pytest.mark.browser
 
 ANNA, STRANGER, MALLORY = "04:A3:2B:F2:1C:80", "04:00:00:01", "04:A3:2B:F2:1C:81"
+DEVICES = {"front-door": "door", "kitchen": "sensor"}
+CARDS = {ANNA: "Anna", MALLORY: "<script>Mallory</script>"}
 IMAGES = ROOT / "docs" / "images"
 MOST_BYTES = 200_000
 
@@ -58,11 +60,8 @@ FITS = "document.documentElement.scrollWidth <= innerWidth"
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("house")
-    with open_house(folder, RATE_LIMIT_CHECK="0", RATE_LIMIT_INGEST="0") as house:
-        house.enrol("front-door", "door")
-        house.enrol("kitchen", "sensor")
-        house.manage("add_card", ANNA, "--holder", "Anna")
-        house.manage("add_card", MALLORY, "--holder", "<script>Mallory</script>")
+    limits = {"RATE_LIMIT_CHECK": "0", "RATE_LIMIT_INGEST": "0"}
+    with open_house(folder, DEVICES, CARDS, **limits) as house:
         shell(
             house,
             "from django.contrib.auth.models import Group, User",
@@ -93,8 +92,8 @@ def visit(browser: Browser, house: House) -> Iterator[Callable[..., Visit]]:
     assert [complaint for one in visits for complaint in one.complaints] == []
 
 
-def shell(house: House, *lines: str) -> subprocess.CompletedProcess[str]:
-    return house.manage("shell", "--no-imports", "-c", "\n".join(lines))
+def shell(house: House, *lines: str) -> None:
+    house.beside.run("\n".join(lines))
 
 
 def read(house: House, **reading: float) -> httpx.Response:

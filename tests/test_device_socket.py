@@ -11,12 +11,13 @@ from websockets.exceptions import ConnectionClosed
 from tests.house import House, open_house
 from tests.sockets import ask, device_socket, receive, sign_in, viewer_socket, wait_for
 
+DEVICES = {"front-door": "door", "kitchen": "sensor"}
+
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with open_house(tmp_path_factory.mktemp("house"), RATE_LIMIT_INGEST="200/s") as house:
-        house.enrol("kitchen", "sensor")
-        house.enrol("front-door", "door")
+    folder = tmp_path_factory.mktemp("house")
+    with open_house(folder, DEVICES, RATE_LIMIT_INGEST="200/s") as house:
         yield house
 
 
@@ -117,7 +118,7 @@ def test_a_revoked_certificate_ends_an_open_socket(house):
     house.enrol("cellar", "sensor")
     with device_socket(house, "cellar") as socket:
         before = ask(socket, temperature=12)
-        house.manage("revoke_device", "cellar")
+        house.beside.command("revoke_device", "cellar")
         after = ask(socket, temperature=12)
         with pytest.raises(ConnectionClosed):
             receive(socket)
@@ -136,8 +137,9 @@ def test_an_unknown_path_closes_with_4404(house):
 
 
 def test_a_door_event_is_kept_and_shown(house):
+    token = house.token()
     with viewer_socket(house) as viewer, device_socket(house, "front-door") as door:
-        sign_in(viewer, house.token())
+        sign_in(viewer, token)
         ack = ask(door, type="door_event", event="forced_open", battery=71)
         shown = wait_for(viewer, "door_event")
 
@@ -158,11 +160,13 @@ def test_an_unknown_door_event_is_refused(house, event):
 
 def test_frames_and_requests_share_one_bucket(tmp_path):
     # Two at once, then one every 30 s: no machine is so slow that the bucket fills up meanwhile.
-    with open_house(tmp_path, RATE_LIMIT_INGEST="2/min") as house:
-        house.enrol("kitchen", "sensor")
-        with device_socket(house, "kitchen") as socket, house.device("kitchen") as client:
-            replies = [ask(socket, temperature=20) for _ in range(3)]
-            over_http = client.post("/api/sensors/ingest", json={"temperature": 20})
+    with (
+        open_house(tmp_path, DEVICES, RATE_LIMIT_INGEST="2/min") as house,
+        device_socket(house, "kitchen") as socket,
+        house.device("kitchen") as client,
+    ):
+        replies = [ask(socket, temperature=20) for _ in range(3)]
+        over_http = client.post("/api/sensors/ingest", json={"temperature": 20})
 
     assert [reply["type"] for reply in replies] == ["ack", "ack", "error"]
     assert replies[2]["error"]["code"] == "RATE_LIMIT_EXCEEDED"

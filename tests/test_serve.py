@@ -12,18 +12,27 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.house import House, free_port, open_house
+from tests.house import House, free_port, house_in, open_house
 
 UID = "04:A3:2B:F2:1C:80"
+DEVICES = {"front-door": "door", "kitchen": "sensor"}
 
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with open_house(tmp_path_factory.mktemp("house"), RATE_LIMIT_CHECK="0") as house:
-        house.enrol("front-door", "door")
-        house.enrol("kitchen", "sensor")
-        house.manage("add_card", UID, "--holder", "Anna")
+    """Made by the commands themselves, in the order of the README."""
+    folder = tmp_path_factory.mktemp("house")
+    house = House(folder, free_port(), free_port(), {"RATE_LIMIT_CHECK": "0"})
+    house.manage("bootstrap")
+    for device_id, kind in DEVICES.items():
+        house.manage("enrol_device", device_id, "--kind", kind, "--out", str(folder / "devices"))
+    house.manage("add_card", UID, "--holder", "Anna")
+    try:
+        house.start()
         yield house
+    finally:
+        house.leave()
+        house.stop()
 
 
 def check(client: httpx.Client, uid: str = UID) -> httpx.Response:
@@ -129,7 +138,7 @@ def test_a_revoked_device_loses_its_open_connection(house):
 
 def test_a_card_revoked_by_a_command_is_refused_on_the_next_check(house):
     uid = "04:11:22:33:44:55"
-    house.manage("add_card", uid, "--holder", "Ben")
+    house.furnish({}, {uid: "Ben"})
     with house.device("front-door") as door:
         before = check(door, uid).json()
         house.manage("revoke_card", uid)
@@ -141,7 +150,7 @@ def test_a_card_revoked_by_a_command_is_refused_on_the_next_check(house):
 
 def test_a_name_with_accents_arrives_whole(house):
     uid = "04:11:22:33:44:66"
-    house.manage("add_card", uid, "--holder", "Zoë Müller")
+    house.furnish({}, {uid: "Zoë Müller"})
     with house.device("front-door") as door:
         assert check(door, uid).json()["user_name"] == "Zoë Müller"
 
@@ -216,9 +225,8 @@ def test_a_door_may_call_the_house_by_any_name(house):
 
 
 def test_everything_that_was_answered_survives_kill_9(tmp_path):
-    with open_house(tmp_path, RATE_LIMIT_CHECK="0", RATE_LIMIT_INGEST="0") as house:
-        house.enrol("front-door", "door")
-        house.enrol("kitchen", "sensor")
+    cast = DEVICES, {UID: "Anna"}
+    with open_house(tmp_path, *cast, RATE_LIMIT_CHECK="0", RATE_LIMIT_INGEST="0") as house:
         acknowledged, granted = [], []
         with house.device("front-door") as door, house.device("kitchen") as sensor:
             for _ in range(25):
@@ -238,14 +246,8 @@ def test_everything_that_was_answered_survives_kill_9(tmp_path):
     database.close()
 
 
-def test_sigterm_ends_it_cleanly(tmp_path):
-    with open_house(tmp_path) as house:
-        assert house.stop(signal.SIGTERM) == 0
-
-
 def test_a_busy_port_is_one_sentence(house, tmp_path):
-    other = House(tmp_path, free_port(), house.mtls_port)
-    other.manage("bootstrap")
+    other = house_in(tmp_path)
 
     busy_devices = other.manage(
         "serve",
@@ -330,3 +332,8 @@ def test_a_folder_without_permission_is_one_sentence(tmp_path):
     assert refused.returncode == 1
     assert "cannot keep the secret key" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_sigterm_ends_it_cleanly(house):
+    """The last one: nobody serves after it."""
+    assert house.stop(signal.SIGTERM) == 0

@@ -30,6 +30,7 @@ from tests.sockets import ask, receive, send, sign_in, wait_for
 from tests.stack import Answer, Stack, open_stack
 
 UID = "04:A3:2B:F2:1C:80"
+CARDS = {UID: "Zoë Müller"}
 PROCESSES = ("nginx", "web", "live", "worker", "redis", "cache", "postgres")
 
 pytestmark = pytest.mark.skipif(
@@ -48,9 +49,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("stack")
     folder.chmod(0o700)
     with open_stack(folder, RATE_LIMIT_CHECK="0", RATE_LIMIT_INGEST="0") as stack:
-        for device_id, kind in [("front-door", "door"), ("back-door", "door"), ("hall", "sensor")]:
-            stack.enrol(device_id, kind)
-        stack.manage("add_card", UID, "--holder", "Zoë Müller")
+        stack.furnish({"front-door": "door", "back-door": "door", "hall": "sensor"}, CARDS)
         yield stack
 
 
@@ -102,7 +101,7 @@ def test_a_sign_in_form_passes_the_csrf_check_behind_nginx(stack):
 
 def test_a_reading_over_a_socket_reaches_a_viewer(stack):
     url = f"wss://localhost:{stack.mtls_port}/ws"
-    people = f"wss://localhost:{stack.https_port}/ws"
+    people, token = f"wss://localhost:{stack.https_port}/ws", stack.token()
     with (
         connect(people, ssl=stack.socket_tls(), proxy=None) as viewer,
         connect(
@@ -113,7 +112,7 @@ def test_a_reading_over_a_socket_reaches_a_viewer(stack):
             subprotocols=["arduino"],
         ) as sensor,
     ):
-        sign_in(viewer, stack.token())
+        sign_in(viewer, token)
         acknowledged = ask(sensor, temperature=21.5)
         frame = wait_for(viewer, "sensor_reading")
 
@@ -258,7 +257,7 @@ def test_a_revoked_device_loses_its_open_connection_and_its_socket(stack):
         connect(url, ssl=stack.socket_tls("garage"), proxy=None) as sock,
     ):
         before = check(door).status_code
-        stack.manage("revoke_device", "garage")
+        stack.beside.command("revoke_device", "garage")
         after = check(door).status_code
         send(sock, type="door_event", event="closed")
         receive(sock)  # why

@@ -26,7 +26,7 @@ from websockets.sync.client import ClientConnection, connect
 from smarthome.processes import found
 from tests.sockets import Frame, receive, send, sign_in
 from tests.stack import Answer, Stack, open_stack
-from tests.test_stack import UID, check
+from tests.test_stack import CARDS, UID, check
 from tests.test_stack import pytestmark as pytestmark  # what it needs
 
 STREAM, DEAD, GROUP = "events:sensors", "dead:sensors", "store"
@@ -39,9 +39,7 @@ UPLOAD = b"POST /api/auth/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("stack")
     with open_stack(folder, **SETTINGS) as stack:
-        stack.enrol("front-door", "door")
-        stack.enrol("hall", "sensor")
-        stack.manage("add_card", UID, "--holder", "Zoë Müller")
+        stack.furnish({"front-door": "door", "hall": "sensor"}, CARDS)
         yield stack
 
 
@@ -239,7 +237,7 @@ def test_a_worker_that_is_asked_to_end_finishes_its_batch(stack):
         "of = R.objects.filter(temperature=20).aggregate;"
         "print(of(n=Count('id'), d=Count('id', distinct=True)))"
     )
-    assert stack.manage("shell", "-v0", "-c", counted).stdout == f"{{'n': {sent}, 'd': {sent}}}\n"
+    assert stack.beside.run(counted) == f"{{'n': {sent}, 'd': {sent}}}\n"
     assert max(ended, ended_at) < 10
     log = (stack.data_dir / "log" / "supervisord.log").read_text()
     assert "exited: worker (exit status 0; expected)" in log
@@ -287,10 +285,10 @@ def test_what_nothing_takes_is_listed_tried_again_and_dropped(stack):
         client.xadd(STREAM, {"entry": b"no json"})
         wait_until(lambda: client.xlen(DEAD) and is_empty(client))
         in_metrics = counted()
-        listed = stack.manage("dead_letters", "list").stdout
-        stack.manage("dead_letters", "replay")
+        listed = stack.beside.command("dead_letters", "list")
+        stack.beside.command("dead_letters", "replay")
         wait_until(lambda: client.xlen(DEAD) and is_empty(client))
-        dropped = stack.manage("dead_letters", "drop").stdout
+        dropped = stack.beside.command("dead_letters", "drop")
         left = client.xlen(DEAD)
 
     assert in_metrics == "1.0"

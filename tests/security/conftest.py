@@ -19,6 +19,7 @@ FULL = os.environ.get("SECURITY_FULL") == "1"
 T = TypeVar("T")
 UID = "04:A3:2B:F2:1C:80"
 CARD_HOLDER = "Zoë Müller-Lüdenscheidt"
+DEVICES, CARDS = {"front-door": "door", "kitchen": "sensor"}, {UID: CARD_HOLDER}
 NO_LIMITS = {
     "RATE_LIMIT_CHECK": "0",
     "RATE_LIMIT_INGEST": "0",
@@ -64,10 +65,7 @@ def unlimited(limit: Callable[[str, str], None]) -> None:
 
 
 def serving(folder: "pytest.TempPathFactory", **more: str) -> Iterator[House]:
-    with open_house(folder.mktemp("house"), **(NO_LIMITS | more)) as house:
-        house.enrol("front-door", "door")
-        house.enrol("kitchen", "sensor")
-        house.manage("add_card", UID, "--holder", CARD_HOLDER)
+    with open_house(folder.mktemp("house"), DEVICES, CARDS, **(NO_LIMITS | more)) as house:
         yield house
 
 
@@ -89,9 +87,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("stack")
     folder.chmod(0o700)
     with open_stack(folder, **NO_LIMITS) as stack:
-        stack.enrol("front-door", "door")
-        stack.enrol("kitchen", "sensor")
-        stack.manage("add_card", UID, "--holder", CARD_HOLDER)
+        stack.furnish(DEVICES, CARDS)
         yield stack
 
 

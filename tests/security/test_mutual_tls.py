@@ -170,7 +170,7 @@ def test_a_revoked_certificate_loses_every_connection_it_has(ending):
         sock.send('{"type": "door_event", "event": "closed"}')
         assert json.loads(sock.recv(timeout=10))["type"] == "ack"
 
-        ending.manage("revoke_device", name)
+        ending.beside.command("revoke_device", name)
 
         assert kept.post(CHECK[0], json=CHECK[1]).status_code == 403
         assert kept.post(INGEST[0], json=INGEST[1]).status_code == 403
@@ -223,7 +223,7 @@ def test_a_device_that_was_disabled_is_refused_too(ending):
     disable = "from policies.models import Device; d = Device.objects.get(pk='shed')"
     with ending.device("shed") as kept:
         assert kept.post(INGEST[0], json=INGEST[1]).status_code == 202
-        ending.manage("shell", "-v0", "-c", f"{disable}; d.enabled = False; d.save()")
+        ending.beside.run(f"{disable}; d.enabled = False; d.save()")
 
         assert kept.post(INGEST[0], json=INGEST[1]).status_code == 403
     assert isinstance(kept, httpx.Client)

@@ -11,14 +11,13 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
-from tests.house import ADMIN_PASSWORD, House
+from tests.house import House
 from tests.security.conftest import FULL
 from tests.security.counting import count
 from tests.security.handmade import handshake
@@ -26,7 +25,6 @@ from tests.sockets import device_socket, sign_in, viewer_socket
 
 FRAMES = 1300 if FULL else 60  # of each kind, at each face
 ANSWER_SECONDS = 10
-TOKEN_SECONDS = 120  # of the 300 that it holds
 READING = {"temperature": 21.5, "humidity": 40, "reading_id": "x", "timestamp": "2026-11-23T07:37Z"}
 DEVICE_FRAMES = [READING, {"type": "door_event", "event": "closed"}, {"readings": [READING]}]
 VIEWER_FRAMES = [
@@ -73,17 +71,10 @@ def device(house: House) -> Iterator[ClientConnection]:
 
 @contextmanager
 def viewer(house: House) -> Iterator[ClientConnection]:
+    token = house.token()
     with viewer_socket(house, max_size=None) as sock:
-        sign_in(sock, token_of(house.url, int(time.monotonic() / TOKEN_SECONDS)))
+        sign_in(sock, token)
         yield sock
-
-
-@cache
-def token_of(url: str, turn: int) -> str:
-    """An access token; passwords are slow on purpose, so it is used for a while."""
-    body = {"username": "admin", "password": ADMIN_PASSWORD}
-    access: str = httpx.post(f"{url}/api/auth/token", json=body).json()["access"]
-    return access
 
 
 def answers_a_question(sock: ClientConnection, question: str) -> None:

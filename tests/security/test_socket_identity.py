@@ -56,7 +56,7 @@ def code_of(sock: ClientConnection, timeout: float = 10) -> int | None:
 def make_viewer(ending: House | Stack) -> tuple[str, str]:
     """A user's name, and an access token of his."""
     name = f"viewer-{uuid.uuid4().hex[:8]}"
-    ending.manage("shell", "-v0", "-c", MADE.format(name, ADMIN_PASSWORD))
+    ending.beside.run(MADE.format(name, ADMIN_PASSWORD))
     verify = ending.tls() if ending.url.startswith("https") else True
     body = {"username": name, "password": ADMIN_PASSWORD}
     answer = httpx.post(f"{ending.url}/api/auth/token", json=body, verify=verify)
@@ -75,7 +75,7 @@ def test_who_loses_the_right_is_closed_within_a_second(ending, change):
     with watch(ending) as sock, ThreadPoolExecutor(1) as other:
         sign_in(sock, token)
         end = other.submit(lambda: (code_of(sock, timeout=30), time.time()))
-        changed_at = float(ending.manage("shell", "-v0", "-c", program).stdout)
+        changed_at = float(ending.beside.run(program))
         closed_with, closed_at = end.result()
 
     assert closed_with == wanted
