@@ -53,6 +53,8 @@ def cast() -> dict[str, Any]:
 
 def answer(clients: dict[str, Any], order: dict[str, Any]) -> Any:
     """What a request was answered, and after how many milliseconds; or what is asked about."""
+    from django.db import close_old_connections
+
     from policies import cache
 
     if order.get("do") == "repair":
@@ -61,6 +63,7 @@ def answer(clients: dict[str, Any], order: dict[str, Any]) -> Any:
         from prometheus_client import generate_latest
 
         return generate_latest().decode()
+    close_old_connections()  # as a server does before each request, and the test's client does not
     begun = time.perf_counter()
     response = clients[order["as"]].send(order["method"], order["path"], order.get("body"))
     return {

@@ -4,6 +4,7 @@ They listen on Unix sockets only, so no two runs can meet. `freeze()` stops a se
 closing anything, which is how a machine out of memory or a broken disk looks from outside.
 """
 
+import atexit
 import os
 import pwd
 import shutil
@@ -13,13 +14,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 import psycopg
 import pytest
 import redis
 
-START_SECONDS = 30
+START_SECONDS = 120  # only a hang takes that long
 ASKED_TO_END = 5  # times, two seconds each, before it is killed
 POSTGRES = Path("/usr/lib/postgresql")  # Debian keeps the server's programs here, by version
 # Fast, and forgetful only of a power cut.
@@ -164,9 +166,8 @@ class PostgresServer(Server):
         self.folder.mkdir(parents=True)
         if self.user is not None:
             os.chown(self.folder, self.user, -1)
-        initdb = [postgres_program("initdb"), "-D", str(self.folder / "data"), "-U", "house"]
-        initdb += ["-A", "trust", "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"]
-        subprocess.run(initdb, check=True, capture_output=True, user=self.user, cwd="/")
+        command = ["cp", "-a", str(cluster(self.user)), str(self.folder / "data")]
+        subprocess.run(command, check=True, capture_output=True, user=self.user, cwd="/")
 
     def _answers(self) -> bool:
         with (
@@ -178,6 +179,19 @@ class PostgresServer(Server):
                 connection.execute("CREATE DATABASE house")
             return True
         return False
+
+
+@cache
+def cluster(user: int | None) -> Path:
+    """A new cluster to be copied, made once a run: copying takes a tenth of the time."""
+    folder = Path(tempfile.mkdtemp(prefix="cluster-", dir="/tmp"))
+    atexit.register(shutil.rmtree, folder)
+    if user is not None:
+        os.chown(folder, user, -1)
+    initdb = [postgres_program("initdb"), "-D", str(folder / "data"), "-U", "house"]
+    initdb += ["-A", "trust", "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"]
+    subprocess.run(initdb, check=True, capture_output=True, user=user, cwd="/")
+    return folder / "data"
 
 
 @contextmanager

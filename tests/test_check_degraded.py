@@ -53,7 +53,10 @@ class Stack:
 
 
 class DoorProcess:
-    """A process that answers doors; its requests are timed inside it."""
+    """A process that answers doors; its requests are timed inside it.
+
+    What it counts and logs is told since `begin`.
+    """
 
     def __init__(self, stack):
         self.log = (stack.folder / f"process-{time.monotonic_ns()}.log").open("w+")
@@ -67,6 +70,7 @@ class DoorProcess:
             text=True,
         )
         assert self._read() == "ready"
+        self.before, self.counted = 0, {}
 
     def ask(self, **order):
         self.process.stdin.write(json.dumps(order) + "\n")
@@ -77,6 +81,11 @@ class DoorProcess:
         return self.ask(
             **{"as": "door", "method": "POST", "path": "/api/access/check"}, body={"card_uid": uid}
         )
+
+    def decided(self, uid=CARD):
+        """The next decision: a machine that is busy may leave a check without one."""
+        answers = iter(lambda: self.check(uid)["body"], None)
+        return next(body for body in answers if "granted" in body)
 
     def checks(self, count, uid=CARD, pause=0.02):
         """So many checks one after another."""
@@ -89,13 +98,22 @@ class DoorProcess:
     def manage(self, method, path, body=None):
         return self.ask(**{"as": "manager"}, method=method, path=path, body=body)
 
-    def metric(self, name):
-        lines = self.ask(do="metrics").splitlines()
-        return float(next(line for line in lines if line.startswith(f"{name} ")).split()[1])
+    def begin(self):
+        self.before, self.counted = 0, {}
+        self.before, self.counted = len(self.logged()), self.metrics()
+
+    def metrics(self):
+        lines = [line.split() for line in self.ask(do="metrics").splitlines()]
+        now = {words[0]: float(words[1]) for words in lines if words[0] != "#"}
+        return {name: value - self.counted.get(name, 0) for name, value in now.items()}
 
     def logged(self):
         self.log.seek(0)
-        return self.log.read()
+        return self.log.read()[self.before :]
+
+    def trusts_the_cache(self):
+        logged = Path(self.log.name).read_text()
+        return logged.count("cache Redis is away") == logged.count("cache Redis is back")
 
     def end(self):
         self.process.stdin.close()
@@ -120,30 +138,29 @@ def stack():
             yield stack
 
 
-@pytest.fixture
-def start_process(stack):
-    """Start a process; all are ended with the test."""
-    started = []
-
-    def start():
-        started.append(DoorProcess(stack))
-        return started[-1]
-
-    yield start
+@pytest.fixture(scope="module")
+def processes(stack):
+    """Two that answer doors."""
+    started = [DoorProcess(stack) for _ in range(2)]
+    yield started
     for process in started:
         process.end()
 
 
 @pytest.fixture
-def process(stack, start_process):
+def process(stack, processes):
     """A process, and two cards on record, the first of them warm in the cache."""
     stack.cache.client().flushall()
-    process = start_process()
+    for process in processes:
+        # What the test before did to the stores is over for it, too.
+        assert eventually(lambda: process.check() and process.trusts_the_cache())  # noqa: B023
+    process = processes[0]
     for uid in (CARD, OTHER_CARD):
         process.manage("DELETE", f"/api/policies/cards/{uid}")
         new = {"card_uid": uid, "user_name": "Anna"}
         assert process.manage("POST", "/api/policies/cards", new)["status"] == 201
-    assert process.check()["body"]["granted"] is True
+    assert eventually(lambda: process.check()["body"].get("granted"))
+    process.begin()
     return process
 
 
@@ -159,7 +176,7 @@ def slowest(answers):
     return max(answer["ms"] for answer in answers)
 
 
-def eventually(ask, seconds=2.0):
+def eventually(ask, seconds=20.0):
     """Whether `ask` comes true within so many seconds."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -175,19 +192,19 @@ def test_a_frozen_cache_delays_a_door_by_little_and_the_database_decides(stack, 
 
     assert granted(answers) == {True}
     assert slowest(answers) < MOST_MS
-    assert process.metric("smarthome_cache_degraded_total") >= 50
+    assert process.metrics()["smarthome_cache_degraded_total"] >= 50
     assert process.logged().count("the cache Redis is away") == 1
 
 
 def test_without_the_cache_a_revocation_holds_for_the_next_check(stack, process):
     with stack.cache.frozen():
-        before = process.checks(3)
+        before = process.decided()
         revoking = process.manage("DELETE", f"/api/policies/cards/{CARD}")
-        after = process.checks(3)
+        after = [process.decided() for _ in range(3)]
 
-    assert granted(before) == {True}
+    assert before["granted"] is True
     assert revoking["status"] == 503  # saved, and no door's cache could be told
-    assert granted(after) == {False}
+    assert [body["granted"] for body in after] == [False] * 3
 
 
 def test_a_killed_cache_is_done_without_and_used_again_when_it_is_back(stack, process):
@@ -255,22 +272,22 @@ def test_with_both_stores_frozen_the_door_stays_shut_and_hears_so_in_time(stack,
 
 
 def test_a_revocation_without_the_cache_is_kept_said_and_holds_soon_after(
-    stack, process, start_process
+    stack, process, processes
 ):
-    idle = start_process()  # it never notices that the cache was away
+    idle = processes[1]  # it never notices that the cache was away
     idle.check()
     with stack.cache.frozen():
         said = process.manage("PATCH", f"/api/policies/cards/{CARD}", {"active": False})
-        meanwhile = process.check()
+        meanwhile = process.decided()
 
     repaired = idle.ask(do="repair")  # the worker does so every second
-    after = [process.check(), idle.check()]
+    after = [process.decided(), idle.decided()]
 
     assert said["status"] == 503
     assert said["body"]["error"]["message"] == "The change is saved, but not yet everywhere."
-    assert meanwhile["body"]["reason"] == "card_inactive"
+    assert meanwhile["reason"] == "card_inactive"
     assert repaired in (True, False)  # or `process` was first, when it found the cache again
-    assert [answer["body"]["reason"] for answer in after] == ["card_inactive"] * 2
+    assert [body["reason"] for body in after] == ["card_inactive"] * 2
 
 
 def test_a_process_that_missed_the_cache_asks_what_it_missed_before_it_believes_it(stack, process):
@@ -279,7 +296,7 @@ def test_a_process_that_missed_the_cache_asks_what_it_missed_before_it_believes_
         elsewhere.execute("UPDATE policies_card SET status = 'blocked'")
     assert eventually(lambda: process.check() and "is back" in process.logged())
 
-    assert process.check()["body"]["reason"] == "card_blocked"
+    assert process.decided()["reason"] == "card_blocked"
 
 
 def test_a_frozen_stream_is_written_around(stack, process):
