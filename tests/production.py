@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.servers import (
     CACHE_OPTIONS,
     POSTGRES,
@@ -24,7 +26,11 @@ WORKERS = 2
 STREAMS, CACHES = "WORKERS_REDIS_URLS", "WORKERS_CACHE_REDIS_URLS"  # read by tests/worker_redis.py
 # Tests that start houses of their own: embedded ones, or a whole stack, which need no other mode.
 OWN_HOUSES = ("serve", "device_socket", "viewer_socket", "simulate_devices", "stack", "deploy")
-OWN_SERVERS = ("check_degraded", "timescale", "documents", "pki")
+ONLY_SQLITE = ("memory",)
+OWN_SERVERS = ("check_degraded", "checks", "timescale", "documents", "pki", "browser")
+ELSEWHERE = (*OWN_HOUSES, *OWN_SERVERS, *ONLY_SQLITE)
+# Of tests/security; the others have houses of their own.
+SECURITY = ("api_fuzz", "inputs")
 
 
 def main() -> int:
@@ -49,11 +55,17 @@ def main() -> int:
 
 def command() -> list[str]:
     """Pytest, without the tests that bring their own servers."""
-    ignored = [
-        f"--ignore-glob=tests/test_{name}*.py" for name in (*OWN_HOUSES, *OWN_SERVERS, "browser")
-    ]
+    ignored = [f"--ignore-glob=tests/test_{name}*.py" for name in ELSEWHERE]
     workers = ["-n", str(WORKERS), "-p", "tests.worker_redis"]
-    return [sys.executable, "-m", "pytest", *workers, *ignored, *sys.argv[1:]]
+    return [sys.executable, "-m", "pytest", *workers, "-m", "not pure", *ignored, *sys.argv[1:]]
+
+
+def is_run_there(item: pytest.Item) -> bool:
+    """Whether a test of the embedded pass is one of this pass, too."""
+    if item.path.parent.name == "security":
+        return item.path.stem.removeprefix("test_") in SECURITY
+    name = item.path.stem.removeprefix("test_")
+    return not name.startswith(ELSEWHERE) and "pure" not in item.keywords
 
 
 def missing_programs() -> str:

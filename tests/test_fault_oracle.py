@@ -11,6 +11,8 @@ from tests.faults.journal import Check, Reading, outcome_of
 from tests.faults.scenarios import SCENARIOS, Scenario
 from tests.faults.stored import LogRow, Stored, StoredReading
 
+pytestmark = pytest.mark.pure
+
 SENT = Reading(7, "sensor-01", 21.5, 48.0, 1013.25)
 KEPT = StoredReading(7, "sensor-01", 21.5, 48.0, 1013.25)
 EVENT = "0190a5a0-0000-7000-8000-000000000001"

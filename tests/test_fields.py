@@ -21,6 +21,8 @@ from policies.fields import (
     Whole,
 )
 
+pytestmark = pytest.mark.pure
+
 EVENT = "0190f3b2-7c1e-4d3a-9b1e-2f3c4d5e6f70"
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

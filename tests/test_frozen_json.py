@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from policies import frozen_json
 from policies.rules import CardStatus, Credential, DoorState, Identity, RuleScope
 
+pytestmark = pytest.mark.pure
+
 
 class Colour(StrEnum):
     RED = "red"

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from policies.moments import parse_moment, parse_query_moment, to_milliseconds, utc_text
 
+pytestmark = pytest.mark.pure
+
 MOMENTS = st.datetimes(
     min_value=dt.datetime(1, 1, 3),  # noqa: DTZ001  # hypothesis adds the zone
     max_value=dt.datetime(9999, 12, 29),  # noqa: DTZ001

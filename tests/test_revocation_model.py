@@ -4,6 +4,8 @@ import pytest
 
 from tests.revocation_model import OURS, UNSAFE, search
 
+pytestmark = pytest.mark.pure
+
 
 def test_no_order_of_steps_lets_a_revoked_card_in():
     states, way = search(OURS)

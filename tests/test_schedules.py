@@ -8,6 +8,8 @@ import pytest
 from policies.rules import DayWindow, DoorState, HolidayDay, Window
 from policies.schedules import Holding, holding, holiday_on
 
+pytestmark = pytest.mark.pure
+
 BERLIN = ZoneInfo("Europe/Berlin")
 MON, TUE, WED, THU, FRI, SAT, SUN = (1 << day for day in range(7))
 EVERY_DAY = 127

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from policies.uid import canonical, fragment, is_random, is_uid
 
+pytestmark = pytest.mark.pure
+
 UIDS = st.binary(min_size=4, max_size=10)
 
 

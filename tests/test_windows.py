@@ -15,6 +15,8 @@ from policies.windows import (
 )
 from smarthome.errors import flat
 
+pytestmark = pytest.mark.pure
+
 
 @pytest.mark.parametrize("text", ["00:00", "06:30", "09:05", "19:59", "23:59"])
 def test_a_time_of_day_is_read_and_written_back(text):

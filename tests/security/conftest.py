@@ -11,6 +11,7 @@ from django.conf import settings as django_settings
 from hypothesis import HealthCheck, settings
 
 from tests.house import House, open_house
+from tests.production import SECURITY
 from tests.security.strangers import make_strangers
 from tests.stack import Stack, open_stack
 
@@ -29,7 +30,7 @@ NO_LIMITS = {
 
 
 # In the production pass only what asks the database or Redis; the rest has houses of its own.
-BOTH_MODES = ("api_fuzz", "inputs", *(("lockout", "role_matrix") if FULL else ()))
+BOTH_MODES = (*SECURITY, *(("lockout", "role_matrix") if FULL else ()))
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:

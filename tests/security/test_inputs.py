@@ -14,11 +14,14 @@ from tests.conftest import ANNA_UID
 from tests.security.conftest import few_or_many
 from tests.security.counting import count
 
+pure = pytest.mark.pure
+
 WHITE = st.sampled_from(["", " ", "\t", "\n"])
 SEPARATORS = ("", ":", "-", " ")
 NEARLY = st.text("0123456789abcdefABCDEF:- gG\u0660\u00b2\uff11\n\0", max_size=40)
 
 
+@pure
 @few_or_many(200, 10_000)
 @given(st.one_of(st.text(max_size=60), NEARLY))
 def test_a_text_is_a_card_number_or_refused(text):
@@ -34,6 +37,7 @@ def test_a_text_is_a_card_number_or_refused(text):
         assert canonical.isascii()
 
 
+@pure
 @few_or_many(100, 3_000)
 @given(st.binary(min_size=4, max_size=10), st.sampled_from(SEPARATORS), st.booleans())
 def test_every_way_of_writing_the_same_bytes_is_the_same_card(raw, separator, lower):
@@ -65,6 +69,7 @@ def depth(value: Any) -> int:
     return deepest + isinstance(value, dict | list)
 
 
+@pure
 @few_or_many(200, 10_000)
 @given(VALUES)
 def test_the_strict_parser_takes_objects_as_the_ordinary_one_does(value):
@@ -78,6 +83,7 @@ def test_the_strict_parser_takes_objects_as_the_ordinary_one_does(value):
             parse_object(text)
 
 
+@pure
 @few_or_many(200, 10_000)
 @given(st.text() | st.text('{}[]",:0123456789eE.+-nulltrfasNI\\u ', max_size=80))
 def test_any_text_is_an_object_or_malformed(text):
@@ -91,6 +97,7 @@ def test_any_text_is_an_object_or_malformed(text):
         assert value == json.loads(text)
 
 
+@pure
 @few_or_many(50, 1_000)
 @given(st.text(min_size=1), VALUES, VALUES)
 def test_a_key_that_stands_twice_is_malformed(key, one, other):
