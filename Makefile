@@ -40,6 +40,9 @@ stack: venv ## start a production house: nginx, PostgreSQL, two Redis (docs/oper
 
 venv: .venv/installed ## make .venv and install what the house needs
 
+# Some machines forbid it, and then each of some hundred processes compiles everything again.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The checks and tests have a folder of their own, so that they never touch a house.
 lint test: export DATA_DIR := $(CURDIR)/.venv/test-data
 
@@ -75,7 +78,8 @@ test: lint browser servers ## run every check and every test, embedded and in pr
 	@echo "Tests, and beside them the short faults …"
 	@QUICK=1 TIMED=0 $(PY) -m tests.faults >.venv/faults.txt 2>&1 & faults=$$!; \
 		trap 'kill $$faults' INT TERM; \
-		$(PY) -m pytest -n 2 --cov --cov-report= --cov-fail-under=0; tests=$$?; \
+		$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -p tests.measured_once \
+			--cov --cov-report= --cov-fail-under=0; tests=$$?; \
 		wait $$faults || tests=1; cat .venv/faults.txt; exit $$tests
 	@$(PY) -m tests.production --cov --cov-append --cov-report=term-missing:skip-covered
 

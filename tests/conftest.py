@@ -21,6 +21,17 @@ from realtime.worker import Worker
 
 ANNA_UID = "04:A3:2B:F2:1C:80"
 PASSWORD = "correct horse battery"
+# Files that start houses or servers, the longest first. They come last: by then the short faults,
+# beside which `make test` begins, are over, and the workers end at about the same time.
+LONG = (
+    "stack", "stack_endures", "browser_dashboard", "timescale", "viewer_socket", "serve",
+    "check_degraded", "simulate_devices", "device_socket",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {f"test_{name}": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.stem, -1))
 
 
 class JsonClient(Client):
