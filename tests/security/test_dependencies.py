@@ -6,6 +6,7 @@ not in the table fails: nobody has looked at it yet. Looked through on 2026-11-2
 """
 
 import re
+import sys
 from collections.abc import Iterator
 from importlib.metadata import distribution, version
 from pathlib import Path
@@ -74,6 +75,8 @@ FLOORS = {
     "whitenoise": ("6.0.0", "nothing known"),
     "zope-interface": ("5.0.0", "nothing known"),
 }  # fmt: skip
+if sys.version_info < (3, 11, 3):  # Debian 12's; redis asks for it there
+    FLOORS["async-timeout"] = ("4.0.2", "nothing known")
 
 
 def brought_along(name: str, extras: tuple[str, ...] = ()) -> Iterator[tuple[str, tuple[str, ...]]]:
