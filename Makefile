@@ -78,7 +78,7 @@ test: lint browser servers ## run every check and every test, embedded and in pr
 	@echo "Tests, and beside them the short faults …"
 	@QUICK=1 TIMED=0 $(PY) -m tests.faults >.venv/faults.txt 2>&1 & faults=$$!; \
 		trap 'kill $$faults' INT TERM; \
-		$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -p tests.measured_once \
+		$(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -p tests.measured_once \
 			--cov --cov-report= --cov-fail-under=0; tests=$$?; \
 		wait $$faults || tests=1; cat .venv/faults.txt; exit $$tests
 	@$(PY) -m tests.production --cov --cov-append --cov-report=term-missing:skip-covered
