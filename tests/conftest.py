@@ -32,15 +32,21 @@ LONG = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that do not work on Django's own database stay with one worker each.
 
-    The other tests go one by one, in pytest-django's order: on every worker those that empty the
-    database come after all that need what the migrations put into it.
+    The other tests go one by one and first, in pytest-django's order: on every worker those that
+    empty the database come after all that need what the migrations put into it.
     """
     places = {f"test_{name}": place for place, name in enumerate(LONG)}
-    items.sort(key=lambda item: places.get(item.path.stem, -1))
-    for item in items:
-        fixtures = set(getattr(item, "fixturenames", ()))
-        if not (item.get_closest_marker("django_db") or fixtures & {"db", "transactional_db"}):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    apart = [item for item in items if not uses_database(item)]
+    for item in apart:
+        item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    apart.sort(key=lambda item: places.get(item.path.stem, -1))
+    items[:] = [item for item in items if uses_database(item)] + apart
+
+
+def uses_database(item: pytest.Item) -> bool:
+    """Whether it works on Django's database."""
+    fixtures = {"db", "transactional_db"} & set(getattr(item, "fixturenames", ()))
+    return bool(fixtures) or item.get_closest_marker("django_db") is not None
 
 
 class JsonClient(Client):

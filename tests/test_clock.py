@@ -17,7 +17,7 @@ from tests.conftest import ANNA_UID
 
 HOUR, SECOND = dt.timedelta(hours=1), dt.timedelta(seconds=1)
 NOW = dt.datetime(2026, 11, 23, 7, 37, tzinfo=dt.UTC)
-MEANWHILE = "Until that is settled, rules with a schedule let nobody in; the others go on."
+MEANWHILE = "Until that is settled, visits and rules with a schedule let nobody in; others go on."
 
 
 def record(at: dt.datetime) -> AccessLog:
