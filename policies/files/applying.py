@@ -8,19 +8,18 @@ from typing import Any, TypeVar
 from django.db.models import Q, QuerySet
 
 from policies.audit import recording
+from policies.edits import put_windows
 from policies.files.comparison import Change
 from policies.files.document import Entry
 from policies.models import (
     Card,
     Door,
     Holiday,
-    HolidayWindow,
     House,
     PeopleGroup,
     Person,
     Rule,
     Schedule,
-    ScheduleWindow,
     Zone,
     folded,
 )
@@ -139,10 +138,8 @@ def _write_schedules(changes: Sequence[Change]) -> None:
     for change, after in _pairs(changes):
         schedule = _named(Schedule, change.key, after)
         schedule.save()
-        schedule.windows.all().delete()
-        ScheduleWindow.objects.bulk_create(
-            ScheduleWindow(schedule=schedule, days=parse_days(window["days"]), **_span(window))
-            for window in after["windows"]
+        put_windows(
+            schedule, [{"days": parse_days(one["days"])} | _span(one) for one in after["windows"]]
         )
 
 
@@ -152,10 +149,7 @@ def _write_holidays(changes: Sequence[Change]) -> None:
         holiday.date = parse_date(after["date"])
         holiday.name = after["name"]
         holiday.save()
-        holiday.windows.all().delete()
-        HolidayWindow.objects.bulk_create(
-            HolidayWindow(holiday=holiday, **_span(window)) for window in after["windows"]
-        )
+        put_windows(holiday, [_span(one) for one in after["windows"]])
 
 
 def _write_rules(changes: Sequence[Change]) -> None:
@@ -228,7 +222,7 @@ def _moment(text: str | None) -> dt.datetime | None:
     return None if text is None else parse_moment(text)
 
 
-def _span(window: Entry) -> dict[str, dt.time]:
+def _span(window: Entry) -> dict[str, Any]:
     return {"starts_at": parse_clock(window["from"]), "ends_at": parse_clock(window["to"])}
 
 
