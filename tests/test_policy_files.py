@@ -1,5 +1,6 @@
 """The house's policies as a file: out, in, and what is said about mistakes."""
 
+import datetime as dt
 import io
 import json
 import re
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from policies.management.commands import import_policies
 from policies.models import (
@@ -20,6 +22,7 @@ from policies.models import (
     PolicyChange,
     Rule,
     Schedule,
+    Visit,
     Zone,
 )
 from tests.conftest import ANNA_UID
@@ -50,15 +53,16 @@ WHOLE = """\
 {
   "people": [
     {"name": "Anna", "groups": ["family", "wardens"], "active": true, "valid_from": null, \
-"valid_until": null},
+"valid_until": null, "visitor": false},
     {"name": "Zoë", "groups": [], "active": false, "valid_from": "2026-01-01T00:00:00.000Z", \
-"valid_until": "2027-01-01T00:00:00.500Z"}
+"valid_until": "2027-01-01T00:00:00.500Z", "visitor": true}
   ],
   "cards": [
     {"uid": "04:11:22:33", "person": "Zoë", "status": "inactive", "label": "", \
-"valid_from": "2026-01-01T00:00:00.000Z", "expires_at": "2026-02-01T00:00:00.000Z"},
+"valid_from": "2026-01-01T00:00:00.000Z", "expires_at": "2026-02-01T00:00:00.000Z", \
+"visitor": true},
     {"uid": "04:A3:2B:F2:1C:80", "person": "Anna", "status": "blocked", "label": "blue fob", \
-"valid_from": null, "expires_at": null}
+"valid_from": null, "expires_at": null, "visitor": false}
   ],
   "zones": [
     {"name": "attic", "devices": [], "lockdown": false},
@@ -234,6 +238,41 @@ def test_replacing_opens_nothing_that_the_file_does_not_speak_of(door, sensor, r
     assert Door.objects.get().lockdown
     assert (Rule.objects.count(), PeopleGroup.objects.count(), Holiday.objects.count()) == (0, 0, 0)
     assert Device.objects.count() == 2
+
+
+def admit(**visitor) -> Visit:
+    return Visit.objects.create(ends_at=timezone.now() + dt.timedelta(hours=1), **visitor)
+
+
+@pytest.mark.parametrize("whose", ["person", "card"])
+def test_a_visitor_that_comes_with_a_file_is_to_be_admitted_again(
+    annas_card, anna, door_client, read, whose
+):
+    admit(**({"card": annas_card} if whose == "card" else {"person": anna}))
+    export = exported()
+    Person.objects.all().delete()
+
+    read(export, "--replace")
+
+    answer = door_client.send("POST", "/api/access/check", {"card_uid": ANNA_UID})
+    assert answer.json()["reason"] == "expired"
+    assert exported() == export
+
+
+def test_visits_stay_unless_a_file_that_replaces_says_that_there_are_none(annas_card, anna, read):
+    before = exported()
+    admit(card=annas_card)
+    admit(person=anna)
+
+    read(before)
+    read(
+        {"people": [{"name": "Anna"}], "cards": [{"uid": ANNA_UID, "person": "Anna"}]}, "--replace"
+    )
+    kept = Visit.objects.count()
+    read(before, "--replace")
+
+    assert (kept, Visit.objects.count()) == (2, 0)
+    assert exported() == before
 
 
 def test_what_keeps_a_door_shut_does_not_go_in_passing(door, sensor, read, refused):

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from django.db.models import Q, QuerySet
@@ -20,9 +20,11 @@ from policies.models import (
     Person,
     Rule,
     Schedule,
+    Visit,
     Zone,
     folded,
 )
+from policies.models.visits import this_moment
 from policies.moments import parse_moment
 from policies.windows import parse_clock, parse_date, parse_days
 
@@ -77,15 +79,12 @@ def _write_people(changes: Sequence[Change]) -> None:
         unique_fields=["folded_name"],
         update_fields=["name", "active", "valid_from", "valid_until"],
     )
-    _write_memberships(changes)
+    people = _people(change.key for change in changes)
+    _write_memberships(changes, people)
+    _write_visitors("person", {people[change.key]: change for change in changes})
 
 
-def _write_memberships(changes: Sequence[Change]) -> None:
-    people = dict(
-        Person.objects.filter(folded_name__in=[change.key for change in changes])
-        .order_by()
-        .values_list("folded_name", "pk")
-    )
+def _write_memberships(changes: Sequence[Change], people: Mapping[str, int]) -> None:
     groups = dict(PeopleGroup.objects.order_by().values_list("folded_name", "pk"))
     through = Person.groups.through
     joined, left = [], defaultdict(list)
@@ -104,10 +103,7 @@ def _write_memberships(changes: Sequence[Change]) -> None:
 
 
 def _write_cards(changes: Sequence[Change]) -> None:
-    owners = {folded(after["person"]) for _, after in _pairs(changes)}
-    people = dict(
-        Person.objects.filter(folded_name__in=owners).order_by().values_list("folded_name", "pk")
-    )
+    people = _people({folded(after["person"]) for _, after in _pairs(changes)})
     Card.objects.bulk_create(
         [
             Card(
@@ -124,6 +120,22 @@ def _write_cards(changes: Sequence[Change]) -> None:
         unique_fields=["uid"],
         update_fields=["person", "label", "status", "valid_from", "valid_until"],
     )
+    _write_visitors("card", {change.key: change for change in changes})
+
+
+def _write_visitors(of: str, changes: Mapping[Any, Change]) -> None:
+    """A visitor that comes with the file is one whose visit is over: somebody admits him again."""
+    now = this_moment()
+    come: list[Any] = []
+    gone: list[Any] = []
+    for key, change in changes.items():
+        was = bool(change.before and change.before["visitor"])
+        if change.after and was != change.after["visitor"]:
+            (gone if was else come).append(key)
+    Visit.objects.bulk_create(
+        Visit(**{f"{of}_id": key}, starts_at=now, ends_at=now) for key in come
+    )
+    Visit.objects.filter(**{f"{of}__in": gone}).delete()
 
 
 def _write_zones(changes: Sequence[Change]) -> None:
@@ -216,6 +228,12 @@ def _named(model: type[Any], key: str, after: Entry) -> Any:
 
 def _reference(model: type[Any], name: str | None) -> Any:
     return None if name is None else model.objects.get(folded_name=folded(name))
+
+
+def _people(keys: Iterable[str]) -> dict[str, int]:
+    """The keys of rows by those of entries."""
+    rows = Person.objects.filter(folded_name__in=[*keys]).order_by()
+    return dict(rows.values_list("folded_name", "pk"))
 
 
 def _moment(text: str | None) -> dt.datetime | None:

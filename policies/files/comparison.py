@@ -71,7 +71,10 @@ def _after(section: str, before: Entry | None, given: Given, *, replace: bool) -
         base = {name: before[name] for name in SHUTS.get(section, ())}
         if section == "zones" and before["lockdown"]:  # of doors that it would otherwise lose
             base["devices"] = before["devices"]
-    return DEFAULTS[section] | base | given.members
+    after = DEFAULTS[section] | base | given.members
+    if before and before.get("visitor") and not replace:  # nothing is removed, visits neither
+        after["visitor"] = True
+    return after
 
 
 def _same(section: str, before: Entry, after: Entry) -> bool:

@@ -19,8 +19,20 @@ HOUSE = "house"
 
 # What a new entry has that does not say otherwise. Rules have none: theirs are always whole.
 DEFAULTS: dict[str, Entry] = {
-    "people": {"groups": [], "active": True, "valid_from": None, "valid_until": None},
-    "cards": {"status": "active", "label": "", "valid_from": None, "expires_at": None},
+    "people": {
+        "groups": [],
+        "active": True,
+        "valid_from": None,
+        "valid_until": None,
+        "visitor": False,
+    },
+    "cards": {
+        "status": "active",
+        "label": "",
+        "valid_from": None,
+        "expires_at": None,
+        "visitor": False,
+    },
     "zones": {"devices": [], "lockdown": False},
     "schedules": {"windows": []},
     "holidays": {"yearly": False, "windows": []},
@@ -38,8 +50,8 @@ DEFAULTS: dict[str, Entry] = {
 # What keeps doors shut. An entry that does not mention it leaves it as it is, even when the file
 # replaces everything: a file that does not speak of lockdowns ends none.
 SHUTS: dict[str, tuple[str, ...]] = {
-    "people": ("active",),
-    "cards": ("status",),
+    "people": ("active", "visitor"),
+    "cards": ("status", "visitor"),
     "zones": ("lockdown",),
     "doors": ("switched_on", "lockdown"),
     HOUSE: ("lockdown",),

@@ -18,6 +18,7 @@ from policies.models import (
     Person,
     Rule,
     Schedule,
+    Visit,
     Zone,
 )
 from policies.moments import utc_text
@@ -71,6 +72,7 @@ DOOR = ("pk", "switched_on", "lockdown", "always_locked__name", "always_unlocked
 
 def _people(rows: Iterable[Any]) -> list[Entry]:
     groups = _related(Person.groups.through, "person", "peoplegroup__name")
+    visitors = _visitors("person")
     return [
         {
             "name": name,
@@ -78,12 +80,14 @@ def _people(rows: Iterable[Any]) -> list[Entry]:
             "active": active,
             "valid_from": _text(valid_from),
             "valid_until": _text(valid_until),
+            "visitor": pk in visitors,
         }
         for pk, name, active, valid_from, valid_until in rows
     ]
 
 
 def _cards(rows: Iterable[Any]) -> list[Entry]:
+    visitors = _visitors("card")
     return [
         {
             "uid": uid,
@@ -92,9 +96,16 @@ def _cards(rows: Iterable[Any]) -> list[Entry]:
             "label": label,
             "valid_from": _text(valid_from),
             "expires_at": _text(valid_until),
+            "visitor": uid in visitors,
         }
         for uid, person, status, label, valid_from, valid_until in rows
     ]
+
+
+def _visitors(of: str) -> set[Any]:
+    """Whose visits are on record. The visits themselves are no part of the file; without them a
+    visitor would be somebody whom rules let in at any time."""
+    return {*Visit.objects.order_by().values_list(of, flat=True)}
 
 
 def _zones(rows: Iterable[Any]) -> list[Entry]:
