@@ -87,6 +87,17 @@ class Kind:
         return IN_WORDS.get(self.name, str(self.model._meta.verbose_name))
 
     @property
+    def people(self) -> frozenset[str]:
+        """Those of its fields that are people's names."""
+        if self.name == "person":
+            return frozenset(["name"])
+        return frozenset(
+            name
+            for name, f in self.values.items()
+            if f.remote_field and f.remote_field.model is apps.get_model("policies", "Person")
+        )
+
+    @property
     def is_of_users(self) -> bool:
         """Whether it says who may sign in."""
         return self.model._meta.app_label != "policies"

@@ -11,6 +11,7 @@ from django.utils import timezone
 from policies import pki
 from realtime import feed
 from sensors import store
+from smarthome import forgetting
 from smarthome.names import server_names
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,8 @@ def care(certify: Callable[[], None]) -> None:
     try:
         feed.prune(now)
         store.forget_old_ids(now)
+        if forgotten := forgetting.forget_old(now):
+            logger.info("forgot old names: %s", forgotten)
         if pki.ensure_server_certificate(settings.DATA_DIR / "pki", server_names(), now):
             certify()
             logger.info("issued a new server certificate")

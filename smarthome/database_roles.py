@@ -2,7 +2,7 @@
 
 The role of `MIGRATION_DATABASE_URL` owns the tables. The role of `DATABASE_URL`, the app, keeps
 policies and adds evidence, but can neither change nor remove evidence. The role of
-`MAINTENANCE_DATABASE_URL` removes what is too old and blanks the names of who asks to be forgotten.
+`MAINTENANCE_DATABASE_URL` removes what is too old and blanks names (smarthome/forgetting.py).
 A fourth, named like the owner with `_history` behind it, reads history with tools of its own
 (Grafana, psql). `bootstrap` arranges all this; with one role for everything there is nothing to do.
 """
@@ -22,6 +22,13 @@ HISTORY = (
     *(f"sensor_readings_{step}" for step in ("1m", "15m", "1h", "1d")),
 )
 OUTGROWN = (*HISTORY, "sensor_accepted_readings", "realtime_feedevent")  # old rows of it go
+# Columns that hold people's names, which maintenance may blank.
+NAMES = {
+    "access_logs": "user_name",
+    "policy_changes": "label, person, before, after",
+    "realtime_feedevent": "data",
+    "django_admin_log": "object_repr, change_message",
+}
 HISTORY_SETTINGS = {"default_transaction_read_only": "on", "statement_timeout": "30s"}
 
 OWN_TABLES = """
@@ -77,7 +84,8 @@ def _grant(cursor: Any, app: str, maintenance: str, history: str) -> None:
         grants += [
             ("SELECT", tables, maintenance),
             ("DELETE", tables & {*OUTGROWN}, maintenance),
-            ("UPDATE (user_name)", {"access_logs"}, maintenance),
+            *((f"UPDATE ({columns})", {table}, maintenance) for table, columns in NAMES.items()),
+            ("INSERT", {"policy_changes"}, maintenance),  # that it forgot, and who asked for it
         ]
     everybody = {app, maintenance, history} - {connection.settings_dict["USER"]}
     _run(cursor, "GRANT USAGE ON SCHEMA public TO {roles}", roles=_names(everybody))

@@ -18,10 +18,17 @@ HOUSE = {
     "live": ("live",),
     "worker": ("run_worker",),
 }
+# Works as the maintenance role; only where FORGET_NAMES_AFTER_DAYS is set.
+UPKEEP = {"upkeep": ("upkeep",)}
 # Commands that serve until a signal ends them.
-SERVERS = ("serve", *(arguments[0] for arguments in HOUSE.values()))
+SERVERS = ("serve", *(arguments[0] for arguments in (HOUSE | UPKEEP).values()))
 # Who works on the database under another role than the app's (smarthome/database_roles.py).
-ROLES = {"bootstrap": "MIGRATION_DATABASE_URL", "migrate": "MIGRATION_DATABASE_URL"}
+ROLES = {
+    "bootstrap": "MIGRATION_DATABASE_URL",
+    "migrate": "MIGRATION_DATABASE_URL",
+    "forget_person": "MAINTENANCE_DATABASE_URL",
+    "upkeep": "MAINTENANCE_DATABASE_URL",
+}
 # The two Redis, and what each is configured by.
 REDIS = {
     "redis": ROOT / "deploy" / "redis" / "streams.conf",

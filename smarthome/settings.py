@@ -42,11 +42,11 @@ def listed(name: str, default: list[str]) -> list[str]:
 
 
 def count(name: str, default: int) -> int:
-    """A whole number above 0."""
-    text = env.str(name, "").strip() or str(default)
-    if not (text.isascii() and text.isdigit() and int(text)):
+    """A whole number above 0; the default may be 0."""
+    text = env.str(name, "").strip()
+    if text and not (text.isascii() and text.isdigit() and int(text)):
         raise ImproperlyConfigured(f"{name} is {text!r}; write a whole number above 0")
-    return int(text)
+    return int(text or default)
 
 
 VERSION = "0.1.0"
@@ -59,6 +59,9 @@ SECRET_KEY = env.str("SECRET_KEY", "") or kept_secret(DATA_DIR)
 if weakness := weakness_of_key(SECRET_KEY):
     raise ImproperlyConfigured(f"SECRET_KEY {weakness}; leave it out, and the house makes one")
 ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", "")  # for the first owner; read only while there is none
+
+# Days after which people's names leave what is kept; 0: never.
+FORGET_NAMES_AFTER_DAYS = count("FORGET_NAMES_AFTER_DAYS", 0)
 
 TIME_ZONE = env.str("TIME_ZONE", "") or machine_time_zone()
 if TIME_ZONE not in zoneinfo.available_timezones():

@@ -34,7 +34,7 @@ from smarthome.database_server import Missing, PrivateDatabase
 from smarthome.keeper import Keeper, Problem, Program
 from smarthome.processes import found
 
-STORES, APP = ("postgres", "redis", "cache"), ("web", "live", "worker", "nginx")
+STORES, APP = ("postgres", "redis", "cache"), tuple(processes.HOUSE)
 # A user of the two Redis who may do what the app may not (deploy/redis/*.conf), and its rights.
 KEEPER, ALL = "keeper", ("allkeys", "allchannels", "+@all")
 STOP_SIGNALS = {"postgres": "INT"}  # the fast one: others' connections do not hold it up
@@ -46,6 +46,7 @@ SETTINGS = (
     "ALLOWED_ORIGINS",
     "ALLOW_LOSSY_STREAM",
     "DEBUG",
+    "FORGET_NAMES_AFTER_DAYS",
     "LOG_LEVEL",
     "MAINTENANCE_DATABASE_URL",
     "MIGRATION_DATABASE_URL",
@@ -229,8 +230,14 @@ class Stack:
         """In the order in which they start; they end the other way round."""
         return [
             Program(name, self.command(name), name in STORES, STOP_SIGNALS.get(name, "TERM"))
-            for name in (*self.private, *APP)
+            for name in (*self.private, *self.app)
         ]
+
+    @property
+    def app(self) -> list[str]:
+        """The processes of the house, nginx last."""
+        keeps_up = self.environment.get("FORGET_NAMES_AFTER_DAYS", "").strip()
+        return [*APP, *(processes.UPKEEP if keeps_up else ()), "nginx"]
 
     def command(self, name: str) -> str:
         if name == "postgres" and self.database:
@@ -246,7 +253,9 @@ class Stack:
             own = ["-p", str(self.nginx_dir), "-c", str(self.nginx_dir / "nginx.conf")]
             return shlex.join(["exec", found("nginx"), "-e", "stderr", *own, "-g", directives])
         metrics = shlex.quote(str(self.run_dir / "metrics" / name))
-        command = shlex.join(["exec", *processes.manage(*processes.HOUSE[name])])
+        command = shlex.join(
+            ["exec", *processes.manage(*(processes.HOUSE | processes.UPKEEP)[name])]
+        )
         return f"export PROMETHEUS_MULTIPROC_DIR={metrics}\n{command}"
 
     def keeper_hash(self) -> str:
@@ -292,7 +301,7 @@ class Stack:
         }
         nginx.render(self.nginx_dir, values)
         self.write_env()
-        for name in APP:
+        for name in self.app:
             if name == "nginx":  # last: who is answered at all is answered everywhere
                 for behind in ("web", "live"):
                     self.keeper.wait_for((self.run_dir / f"{behind}.sock").exists, behind)

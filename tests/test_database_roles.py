@@ -1,11 +1,15 @@
 """What each database role may do; PostgreSQL is asked, not the program."""
 
+import datetime as dt
+import uuid
+
 import pytest
 from django.db import ProgrammingError, connection
+from django.utils import timezone
 from psycopg.errors import InsufficientPrivilege
 
 from access.models import AccessLog
-from smarthome import database_roles, processes
+from smarthome import database_roles, forgetting, processes
 from smarthome.database_roles import EVIDENCE, LOGS
 
 APP, UPKEEP, HISTORY = "the_app", "the_upkeep", "house_history"
@@ -65,10 +69,15 @@ def test_evidence_is_added_to_and_nothing_else(arranged, table, statement, roles
         (
             "INSERT INTO policy_changes (timestamp, actor, source, address, action, kind, key,"
             " label, person) VALUES (now(), '', '', '', '', '', '', '', '')",
-            {APP},
+            {APP, UPKEEP},
         ),
         ("UPDATE policy_changes SET actor = 'another'", set()),
         ("UPDATE policy_changes SET timestamp = now()", set()),
+        ("UPDATE policy_changes SET action = 'added'", set()),
+        (
+            "UPDATE policy_changes SET label = '', person = '', before = '{}', after = '{}'",
+            {UPKEEP},
+        ),
         ("DELETE FROM policy_changes", set()),
         ("TRUNCATE policy_changes", set()),
         ("DROP TABLE policy_changes", set()),
@@ -88,6 +97,10 @@ def test_the_audit_log_is_evidence():
     [
         ("UPDATE access_logs SET user_name = ''", {UPKEEP}),
         ("UPDATE access_logs SET granted = true", set()),
+        ("UPDATE realtime_feedevent SET data = '{}'", {APP, UPKEEP}),
+        ("UPDATE realtime_feedevent SET type = ''", {APP}),
+        ("UPDATE django_admin_log SET object_repr = '', change_message = ''", {APP, UPKEEP}),
+        ("UPDATE django_admin_log SET action_flag = 1", {APP}),
         ("UPDATE policies_card SET label = 'x'", {APP}),
         ("DELETE FROM policies_card", {APP}),
         ("TRUNCATE policies_card", set()),
@@ -155,9 +168,28 @@ def test_with_one_role_there_is_nothing_to_arrange():
     [
         (["manage.py", "bootstrap"], "MIGRATION_DATABASE_URL"),
         (["manage.py", "migrate", "policies"], "MIGRATION_DATABASE_URL"),
+        (["manage.py", "forget_person", "Anna"], "MAINTENANCE_DATABASE_URL"),
+        (["manage.py", "upkeep"], "MAINTENANCE_DATABASE_URL"),
         (["manage.py", "web"], "DATABASE_URL"),
         (["manage.py"], "DATABASE_URL"),
     ],
 )
 def test_a_command_works_under_the_role_it_needs(arguments, name):
     assert processes.database_setting(arguments) == name
+
+
+@on_postgresql
+def test_maintenance_forgets_names_under_its_role(arranged, annas_card, settings):
+    settings.FORGET_NAMES_AFTER_DAYS = 1
+    AccessLog.objects.create(
+        log_id=uuid.uuid4(), timestamp=timezone.now(), device_id="front-door",
+        card_uid=annas_card.uid, user_name="Anna", granted=True, reason="granted", latency_ms=1,
+    )  # fmt: skip
+
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL ROLE {UPKEEP}")
+        forgotten = forgetting.forget_person("Anna")
+        forgetting.forget_old(timezone.now() + dt.timedelta(days=2))
+        cursor.execute("RESET ROLE")
+
+    assert (forgotten.access_log, forgotten.audit_log) == (1, 2)

@@ -37,7 +37,8 @@ VALUES = {
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments"), [*processes.HOUSE.items(), ("migrate", processes.FIRST)]
+    ("name", "arguments"),
+    [*processes.HOUSE.items(), *processes.UPKEEP.items(), ("migrate", processes.FIRST)],
 )
 def test_compose_and_systemd_run_the_processes_of_the_list(name, arguments):
     unit = (UNITS / f"smarthome-{name}.service").read_text()
@@ -55,7 +56,7 @@ def test_both_redis_are_configured_by_the_same_files(name, path):
 
 
 def test_nobody_else_runs_in_a_production_house():
-    everybody = {*processes.HOUSE, *processes.REDIS, "migrate", "nginx"}
+    everybody = {*processes.HOUSE, *processes.UPKEEP, *processes.REDIS, "migrate", "nginx"}
 
     assert set(COMPOSE) == {*everybody, "database"}
     assert {path.stem for path in UNITS.glob("smarthome-*.service")} == {
@@ -71,7 +72,7 @@ def test_containers_are_locked_down(name):
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert "healthcheck" in service or name == "migrate"
+    assert "healthcheck" in service or name in ("migrate", "upkeep")  # nobody waits for these
     assert re.fullmatch(r"smarthome-backend|[\w/]+:\d[\w.]*\d[\w.-]*", service["image"])
 
 
@@ -79,7 +80,7 @@ def test_compose_knows_no_password_by_itself():
     lines = (ROOT / "compose.yaml").read_text().splitlines()
     naming = [line for line in lines if "PASSWORD" in line]
 
-    assert len(naming) == 8
+    assert len(naming) == 9
     for line in naming:
         assert re.search(
             r"\$\{(POSTGRES|APP|MAINTENANCE|ADMIN)_PASSWORD[:}]", line
@@ -94,11 +95,21 @@ def test_only_migrations_know_the_owners_password(name):
     assert "MIGRATION_DATABASE_URL" not in known
     assert "://smarthome_app:" in known["DATABASE_URL"]
     assert "://smarthome:" in owners["MIGRATION_DATABASE_URL"]
-    assert "smarthome-owner.env" not in (UNITS / f"smarthome-{name}.service").read_text()
+    unit = (UNITS / f"smarthome-{name}.service").read_text()
+    assert "smarthome-owner.env" not in unit
+    assert "smarthome-maintenance.env" not in unit
+
+
+def test_upkeep_knows_the_maintenance_role_and_not_the_owner():
+    known = COMPOSE["upkeep"]["environment"]
+
+    assert known["POSTGRES_PASSWORD"] == known["MAINTENANCE_PASSWORD"] == ""
+    assert "://smarthome_maintenance:" in known["MAINTENANCE_DATABASE_URL"]
+    assert "smarthome-owner.env" not in (UNITS / "smarthome-upkeep.service").read_text()
 
 
 def test_services_wait_for_what_they_need():
-    for name in processes.HOUSE:
+    for name in processes.HOUSE | processes.UPKEEP:
         assert COMPOSE[name]["depends_on"] == {
             "database": {"condition": "service_healthy"},
             "redis": {"condition": "service_healthy"},
