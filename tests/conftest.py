@@ -1,6 +1,8 @@
 """The cast: a door, a sensor, people of each role, an outsider, and clients for them."""
 
 import datetime as dt
+import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -18,6 +20,10 @@ from policies.models import Card, Certificate, Device, Door, Person
 from realtime import quota, streams
 from realtime.reserved import reserve
 from realtime.worker import Worker
+from tests.servers import roomy
+
+if "TMPDIR" not in os.environ:
+    os.environ["TMPDIR"] = tempfile.tempdir = roomy()
 
 ANNA_UID = "04:A3:2B:F2:1C:80"
 PASSWORD = "correct horse battery"
@@ -25,10 +31,11 @@ PASSWORD = "correct horse battery"
 # beside which `make test` begins, are over, and the workers end at about the same time.
 LONG = (
     "stack", "stack_endures", "browser_dashboard", "timescale", "viewer_socket", "serve",
-    "check_degraded", "simulate_devices", "device_socket",
+    "check_degraded", "device_socket",
 )  # fmt: skip
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups and pytest-django sorts again
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that do not work on Django's own database stay with one worker each.
 
