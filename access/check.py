@@ -130,7 +130,8 @@ def _known(door: Device, card_uid: str) -> tuple[Credential | None, DoorState]:
     )
     if door.door_state and (credential is None or credential.as_of == door.as_of):
         return credential, door.door_state
-    return cache.read(lambda: _read_together(door, card_uid), by=door.answer_by)
+    known = (door.device_id, door.as_of, card_uid, credential and credential.as_of)
+    return cache.read(lambda: _read_together(door, card_uid), about=known, by=door.answer_by)
 
 
 def _read_together(door: Device, card_uid: str) -> tuple[Credential | None, DoorState]:

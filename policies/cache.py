@@ -10,7 +10,7 @@ not fill the cache. Embedded there is no cache: another process's change is seen
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -124,9 +124,13 @@ def look_up(
     return Found(reserve.run(load_and_keep, by=by, about=(entry, generation)))
 
 
-def read(load: Callable[[], T], *, by: float = 0.0) -> T:
-    """What `load` reads from the database now, past the cache; Late when that takes too long."""
-    return load() if settings.EMBEDDED else reserve.run(load, by=by)
+def read(load: Callable[[], T], *, about: Hashable = None, by: float = 0.0) -> T:
+    """What `load` reads from the database now, past the cache; Late when that takes too long.
+
+    Those who come with the same `about` meanwhile share one answer, so it must name the state
+    of the policies that it may not be older than.
+    """
+    return load() if settings.EMBEDDED else reserve.run(load, by=by, about=about)
 
 
 def _as_of_now(entry: str, load: Callable[[], T | None]) -> T | None:

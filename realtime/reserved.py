@@ -54,6 +54,7 @@ class Reserve:
 
     def __init__(self, threads: int = THREADS) -> None:
         self.size = threads
+        self.deadline = DEADLINE
         self._idle: SimpleQueue[_Reserved] = SimpleQueue()
         self._threads: set[_Reserved] = set()
         self._open: dict[Hashable, Future[Any]] = {}
@@ -86,20 +87,21 @@ class Reserve:
         self,
         work: Callable[[], T],
         *,
-        seconds: float = DEADLINE,
+        seconds: float | None = None,
         by: float = 0.0,
         about: Hashable = None,
     ) -> T:
         """The result of `work` within `seconds`, and before the monotonic time `by`; else Late.
 
-        It may be done twice when a connection ends under it. Those who come with the same `about`
+        Without `seconds` the deadline counts. It may be done twice when a connection ends under it. Those who come with the same `about`
         while it is being done get the same result. Inside a transaction it is done right here: no
         other connection sees what this one has changed.
         """
         if connection.in_atomic_block:
             return work()
         self.start()
-        until = time.monotonic() + (min(seconds, IN_DOUBT) if self._in_doubt else seconds)
+        patience = self.deadline if seconds is None else seconds
+        until = time.monotonic() + (min(patience, IN_DOUBT) if self._in_doubt else patience)
         return self._answered(work, about, min(until, by) if by else until)
 
     def _answered(self, work: Callable[[], T], about: Hashable, until: float) -> T:
