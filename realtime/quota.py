@@ -39,22 +39,37 @@ SINCE = "quota:since"
 KEPT_SECONDS = 400 * 24 * 3600
 CLOSED = -1
 
+# Noted by a clock that was wrong by so much, it is noted anew: else all would stay shut till then.
+FAR_AHEAD = 24 * 3600 * 1_000_000
+
+# When this memory began, noted if it is new.
+BEGAN = """
+local function began(key, now)
+  local noted = tonumber(redis.call('GET', key))
+  if not noted or noted > now + FAR_AHEAD then
+    noted = now
+    redis.call('SET', key, string.format('%.0f', now))
+  end
+  return noted
+end
+""".replace("FAR_AHEAD", str(FAR_AHEAD))
+BEGIN = Script(BEGAN + "return began(KEYS[1], tonumber(ARGV[1]))")
+
 # KEYS: the stream, SINCE, and the set of each claim. ARGV: the stream's field, the entry that is
 # recorded when no claim is granted, the time, how long sets are kept, and the claims.
 # The set comes first: should the stream refuse the entry, a place is lost, never one too many.
-TAKE = Script("""
-local since = redis.call('GET', KEYS[2])
-if not since then
-  since = ARGV[3]
-  redis.call('SET', KEYS[2], since)
-end
+TAKE = Script(
+    BEGAN
+    + """
+local since = began(KEYS[2], tonumber(ARGV[3]))
 local none = 0
 for number, claim in ipairs(cjson.decode(ARGV[5])) do
   local taken = KEYS[2 + number]
   for _, id in ipairs(claim.known) do redis.call('SADD', taken, id) end
+  redis.call('EXPIRE', taken, ARGV[4])
   local again = redis.call('SISMEMBER', taken, claim.id) == 1
   local room = redis.call('SCARD', taken) < claim.most
-  if not again and room and claim.began < tonumber(since) then
+  if not again and room and claim.began < since then
     none = -1
   elseif again or room then
     redis.call('SADD', taken, claim.id)
@@ -65,7 +80,8 @@ for number, claim in ipairs(cjson.decode(ARGV[5])) do
 end
 redis.call('XADD', KEYS[1], '*', ARGV[1], ARGV[2])
 return none
-""")
+"""
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +124,7 @@ def take(
 def begin(client: Any) -> None:
     """Note since when this memory of the stream Redis counts, if it is new."""
     with suppress(redis.OutOfMemoryError):  # then the first claim that finds room notes it
-        client.set(SINCE, _now(), nx=True)
+        BEGIN.run(client, [SINCE], [_now()])
 
 
 def since() -> int | None:

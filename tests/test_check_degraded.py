@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -77,14 +78,15 @@ class DoorProcess:
         self.process.stdin.flush()
         return self._read()
 
-    def check(self, uid=CARD):
+    def check(self, uid=CARD, **members):
         return self.ask(
-            **{"as": "door", "method": "POST", "path": "/api/access/check"}, body={"card_uid": uid}
+            **{"as": "door", "method": "POST", "path": "/api/access/check"},
+            body={"card_uid": uid} | members,
         )
 
-    def decided(self, uid=CARD):
+    def decided(self, uid=CARD, **members):
         """The next decision: a machine that is busy may leave a check without one."""
-        answers = iter(lambda: self.check(uid)["body"], None)
+        answers = iter(lambda: self.check(uid, **members)["body"], None)
         return next(body for body in answers if "granted" in body)
 
     def checks(self, count, uid=CARD, pause=0.02):
@@ -314,3 +316,40 @@ def test_without_stream_and_database_nothing_is_recorded_and_the_door_stays_shut
     assert statuses(answers) == {503}
     assert slowest(answers) < MOST_MS
     assert eventually(lambda: process.check()["body"].get("granted"))
+
+
+@pytest.fixture
+def visit(stack, process):
+    """The first card is let in three times, and the stream Redis has been there all the time."""
+    stack.stream.client().set("quota:since", 0)
+    new = {"card_uid": CARD, "ends_at": "2099-01-01T00:00:00Z", "max_entries": 3}
+    assert process.manage("POST", "/api/policies/visits", new)["status"] == 201
+
+
+def told(process, scans):
+    """The reasons that scans are answered with; a door sends each until it is."""
+    return [process.decided(event_id=scan)["reason"] for scan in scans]
+
+
+def test_without_the_stream_counted_visitors_stay_out_and_nobody_else(stack, process, visit):
+    scans = [str(uuid.uuid4()) for _ in range(4)]
+    before = told(process, scans[:1])
+    with stack.stream.frozen():
+        away = [process.check(event_id=scans[1]) for _ in range(3)]
+        other = process.decided(OTHER_CARD)
+    after = told(process, [*scans, *scans])
+
+    assert (before, statuses(away), other["granted"]) == (["granted"], {503}, True)
+    assert slowest(away) < MOST_MS
+    assert after == [*["granted"] * 3, "expired"] * 2
+
+
+def test_a_stream_that_was_started_again_has_forgotten_no_entry(stack, process, visit):
+    scans = [str(uuid.uuid4()) for _ in range(4)]
+    before = told(process, scans[:3])
+    stack.stream.kill()
+    stack.stream.start()
+
+    after = told(process, reversed(scans))
+
+    assert (before, after) == (["granted"] * 3, ["expired", *["granted"] * 3])

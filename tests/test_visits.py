@@ -469,6 +469,16 @@ def test_a_visit_that_begins_after_a_loss_is_not_touched_by_it(door_client, visi
 
 
 @production
+def test_a_memory_that_began_by_a_wrong_clock_does_not_keep_everybody_out(door_client, visit):
+    redis().set(quota.SINCE, to_microseconds(timezone.now() + 365 * 24 * HOUR))
+    closed = reasons(door_client, 1)
+    visit.save()
+
+    assert closed == ["expired"]
+    assert reasons(door_client, 3) == ["granted", "granted", "expired"]
+
+
+@production
 def test_a_record_that_is_not_taken_is_no_grant(door_client, visit, redis_full):
     answer = door_client.send("POST", CHECK, {"card_uid": ANNA_UID})
 

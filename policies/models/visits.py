@@ -132,8 +132,9 @@ class Visit(models.Model):
     counted_since: int | None = None
 
     def __str__(self) -> str:
+        """When, not who: what was done in the console keeps this for ever."""
         start, end = timezone.localtime(self.starts_at), timezone.localtime(self.ends_at)
-        return f"{self.holder}, {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}"
+        return f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}"
 
     def clean(self) -> None:
         if self.starts_at and self.ends_at and self.starts_at >= self.ends_at:
