@@ -1,0 +1,404 @@
+"""Who gains and who loses which door by a change, and when. Values only: nothing is asked.
+
+People and doors are compared in classes: a person is the rules that let them pass, a door the
+rules that open it, both as bits of a number, so that what they have in common is one AND, and what
+that means is worked out once. What the rules for everyone mean is worked out once for all; only
+the doors that the rules of somebody's groups open are looked at for each. Minutes are those of an
+ordinary week; a change of holidays is told by its dates.
+"""
+
+import datetime as dt
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, pairwise
+
+from policies import week
+from policies.reach import Holder, Reach
+from policies.rules import HolidayDay, Window
+from policies.schedules import DAY, EVERY_DAY, Holding, holding
+from policies.week import ALWAYS, NEVER, Spans
+
+YEARS = 7  # in which a yearly holiday meets nearly every day of the week
+MOST_TIMES = 6
+FOR_EVER = dt.datetime.max.replace(tzinfo=dt.UTC)
+
+Times = tuple[Window, ...] | None  # of a rule; None is always
+Spell = tuple[dt.datetime, dt.datetime]
+DoorClass = tuple[int, Spans, int, Spans]  # rules and when it is shut, before and after
+PeopleClass = tuple[int, int, str]  # rules before and after, and in which part of time
+Said = tuple[bool, str]  # gained or not, and when
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Some people gain or lose some doors at some times."""
+
+    gains: bool
+    people: tuple[str, ...]
+    door_classes: tuple[tuple[str, ...], ...]
+    when: str
+    is_everyone: bool
+    is_every_door: bool
+
+    @property
+    def doors(self) -> list[str]:
+        return sorted(chain(*self.door_classes), key=str.casefold)
+
+    @property
+    def who(self) -> str:
+        return f"Everyone ({len(self.people)} people)" if self.is_everyone else listed(self.people)
+
+    @property
+    def where(self) -> str:
+        return "every door" if self.is_every_door else listed(self.doors)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """All that a change means for people at doors: first who gains, the most people first.
+
+    By its digest somebody who has seen this very difference can say so.
+    """
+
+    changes: tuple[Change, ...]
+    digest: str
+
+    def __bool__(self) -> bool:
+        return bool(self.changes)
+
+
+@dataclass(frozen=True, eq=False)  # made once for what is the same, so it is its own key
+class Cover:
+    """When somebody passes a door: in an ordinary week, on holidays, on certain dates."""
+
+    spans: Spans
+    holidays: Spans  # were every day one
+    dates: tuple[Spans, ...]
+    is_always: bool = False
+
+
+def compare(before: Reach, after: Reach, now: dt.datetime) -> Difference:
+    """What becomes of whom from `now` (in building time) on."""
+    return _Comparison(before, after, now).difference
+
+
+def affected_dates(
+    before: Sequence[HolidayDay], after: Sequence[HolidayDay], today: dt.date
+) -> list[dt.date]:
+    """The dates from today on that a change of holidays can touch: those of the holidays that are
+    not the same, and the days after them, into which nights run."""
+    one_off = {holiday.date for holiday in (*before, *after) if not holiday.yearly}
+    found: set[dt.date] = set()
+    for holiday in set(before) ^ set(after):
+        # A one-off holiday goes before a yearly one on the same date.
+        found |= set(_yearly(holiday, today)) - one_off if holiday.yearly else {holiday.date}
+    return sorted(date for date in found | {date + DAY for date in found} if date >= today)
+
+
+def on_date(windows: Times, holidays: tuple[HolidayDay, ...], date: dt.date) -> Spans:
+    """The minutes of a date on which a rule holds, by the decision's own words: asked at every
+    time at which its answer can change."""
+    if windows is None:
+        return ((0, week.DAY),)
+    own = [window for holiday in holidays for window in holiday.windows]
+    times = {week.minute_of(time) for one in windows for time in (one.starts_at, one.ends_at)}
+    times |= {week.minute_of(time) for one in own for time in (one.starts_at, one.ends_at)}
+    steps = [*sorted({0, *times}), week.DAY]
+    return week.merged(
+        (start, end)
+        for start, end in pairwise(steps)
+        if holding(windows, holidays, _at(date, start)) is Holding.HOLDS
+    )
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """`Anna`, `Anna and Ben`, `Anna, Ben, Cem, Dana, Eva and 31 more`."""
+    shown = list(names[:most])
+    if len(names) > most:
+        shown.append(f"{len(names) - most} more")
+    *first, last = shown
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+class Side:
+    """The policies before or after; a rule has the same bit on both sides."""
+
+    def __init__(
+        self, reach: Reach, bits: dict[int, int], dates: list[dt.date], own_hours: Spans
+    ) -> None:
+        self.reach, self.dates, self.own_hours = reach, dates, own_hours
+        self.of_group: dict[int | None, int] = defaultdict(int)
+        self.of_door: dict[str, int] = defaultdict(int)
+        self.times: dict[int, Times] = {}
+        for rule, opening in reach.openings.items():
+            self.times[bits[rule]] = opening.windows
+            self.of_group[opening.group] |= bits[rule]
+            for door in opening.doors:
+                self.of_door[door] |= bits[rule]
+        self.of_rules: dict[tuple[int, Spans], Cover] = {}
+        self.of_times: dict[tuple[frozenset[Times], Spans], Cover] = {}
+        self.of_dates: dict[Times, list[Spans]] = {}
+
+    def rules_of(self, holder: Holder) -> int:
+        found = self.of_group[None]
+        for group in holder.groups:
+            found |= self.of_group[group]
+        return found
+
+    def shut(self, door: str) -> Spans:
+        entrance = self.reach.entrances.get(door)
+        return entrance.shut if entrance else ALWAYS
+
+    def cover(self, rules: int, shut: Spans) -> Cover:
+        """When these rules together let somebody through a door that is shut at these times."""
+        key = (rules, shut)
+        if key not in self.of_rules:
+            self.of_rules[key] = self._of_times(
+                frozenset(self.times[bit] for bit in _bits(rules)), shut
+            )
+        return self.of_rules[key]
+
+    def _of_times(self, times: frozenset[Times], shut: Spans) -> Cover:
+        key = (times, shut)
+        if key not in self.of_times:
+            self.of_times[key] = self._made(times, shut)
+        return self.of_times[key]
+
+    def _made(self, times: frozenset[Times], shut: Spans) -> Cover:
+        if not times or shut == ALWAYS:
+            return Cover(NEVER, NEVER, (NEVER,) * len(self.dates))
+        windows = None if None in times else tuple({w for one in times for w in one or ()})
+        spans, own = (
+            (ALWAYS, ALWAYS) if windows is None else (week.covered(windows), self.own_hours)
+        )
+        of_day = week.by_day(shut)
+        on_dates = zip(*(self._on_dates(one) for one in times), strict=True)
+        return Cover(
+            week.without(spans, shut),
+            week.without(own, shut),
+            tuple(
+                week.without(week.merged(chain(*parts)), of_day[date.weekday()])
+                for date, parts in zip(self.dates, on_dates, strict=True)
+            ),
+            is_always=windows is None,
+        )
+
+    def _on_dates(self, times: Times) -> list[Spans]:
+        if times not in self.of_dates:
+            self.of_dates[times] = [
+                on_date(times, self.reach.holidays, date) for date in self.dates
+            ]
+        return self.of_dates[times]
+
+
+class _Comparison:
+    def __init__(self, before: Reach, after: Reach, now: dt.datetime) -> None:
+        rules = sorted(before.openings.keys() | after.openings.keys())
+        bits = {rule: 1 << place for place, rule in enumerate(rules)}
+        self.now = now
+        self.dates = affected_dates(before.holidays, after.holidays, now.date())
+        own_hours = _own_hours((*before.holidays, *after.holidays))
+        self.old = Side(before, bits, self.dates, own_hours)
+        self.new = Side(after, bits, self.dates, own_hours)
+        self.changed = sum(
+            bit
+            for rule, bit in bits.items()
+            if before.openings.get(rule) != after.openings.get(rule)
+        )
+        self.everyones = (self.old.of_group[None], self.new.of_group[None])
+        classes = self._door_classes()
+        self.doors = list(classes)
+        self.names = [tuple(names) for names in classes.values()]
+        self.opened_by: dict[int, int] = defaultdict(int)  # by the bit of a rule: classes of doors
+        for place, (opened, _, opens, _) in enumerate(self.doors):
+            for bit in _bits(opened | opens):
+                self.opened_by[bit] |= 1 << place
+        self.told: dict[tuple[Cover, Cover], list[Said]] = {}
+        self.common: dict[tuple[int, int], dict[Said, int]] = {}
+
+    @cached_property
+    def difference(self) -> Difference:
+        lines: dict[tuple[Said, int], list[str]] = defaultdict(list)
+        for (was, is_now, part), people in self._people_classes().items():
+            for (gains, when), doors in self._lines(was, is_now).items():
+                if doors:
+                    lines[(gains, f"{when}, {part}" if part else when), doors] += people
+        for people in lines.values():
+            people.sort(key=str.casefold)
+        found = sorted(lines.items(), key=lambda line: (not line[0][0][0], -len(line[1]), line))
+        everyone = len(self.old.reach.holders | self.new.reach.holders)
+        every_door = (1 << len(self.doors)) - 1
+        return Difference(
+            tuple(
+                Change(
+                    gains,
+                    people=tuple(people),
+                    door_classes=tuple(self.names[bit.bit_length() - 1] for bit in _bits(doors)),
+                    when=when,
+                    is_everyone=1 < everyone == len(people),
+                    is_every_door=doors == every_door and sum(map(len, self.names)) > 1,
+                )
+                for ((gains, when), doors), people in found
+            ),
+            hashlib.sha256(repr((self.names, found)).encode()).hexdigest(),
+        )
+
+    def _lines(self, was: int, is_now: int) -> dict[Said, int]:
+        """What becomes of people whom these rules let pass: by what is said, the classes of doors
+        as bits."""
+        common = (was & self.everyones[0], is_now & self.everyones[1])
+        if common not in self.common:
+            self.common[common] = self._said_of((1 << len(self.doors)) - 1, *common)
+        own = 0
+        for bit in _bits((was ^ common[0]) | (is_now ^ common[1])):
+            own |= self.opened_by[bit]
+        found = {said: doors & ~own for said, doors in self.common[common].items()}
+        for said, doors in self._said_of(own, was, is_now).items():
+            found[said] = found.get(said, 0) | doors
+        return found
+
+    def _said_of(self, doors: int, was: int, is_now: int) -> dict[Said, int]:
+        found: dict[Said, int] = defaultdict(int)
+        for bit in _bits(doors):
+            opened, was_shut, opens, is_shut = self.doors[bit.bit_length() - 1]
+            left, right = was & opened, is_now & opens
+            if left == right and was_shut == is_shut and not (self.dates or left & self.changed):
+                continue
+            for said in self._said(self.old.cover(left, was_shut), self.new.cover(right, is_shut)):
+                found[said] |= bit
+        return found
+
+    def _said(self, was: Cover, is_now: Cover) -> list[Said]:
+        if (was, is_now) not in self.told:
+            both = ((True, is_now, was), (False, was, is_now))
+            self.told[was, is_now] = [
+                (gains, words)
+                for gains, more, less in both
+                if (words := _week_words(more, less) or self._date_words(more, less))
+            ]
+        return self.told[was, is_now]
+
+    def _date_words(self, more: Cover, less: Cover) -> str:
+        """`Fri 25 Dec 2026 09:00–17:00`, and that it comes again when it does."""
+        found: dict[str, list[str]] = {}
+        for date, with_it, without_it in zip(self.dates, more.dates, less.dates, strict=True):
+            if spans := week.without(with_it, without_it):
+                found.setdefault(f"{date:%m-%d}", []).append(
+                    f"{date:%a} {date.day} {date:%b %Y} {week.ranges(spans)}"
+                )
+        return "; ".join(
+            f"{first} and in later years" if later else first for first, *later in found.values()
+        )
+
+    def _door_classes(self) -> dict[DoorClass, list[str]]:
+        """Doors that the same rules open and that are shut at the same times."""
+        found: dict[DoorClass, list[str]] = defaultdict(list)
+        entrances = self.old.reach.entrances | self.new.reach.entrances
+        for door, entrance in entrances.items():
+            found[
+                self.old.of_door[door],
+                self.old.shut(door),
+                self.new.of_door[door],
+                self.new.shut(door),
+            ].append(entrance.name)
+        return found
+
+    def _people_classes(self) -> dict[PeopleClass, list[str]]:
+        """People whom the same rules let pass; one whose validity changes is in several."""
+        found: dict[PeopleClass, list[str]] = defaultdict(list)
+        old, new = self.old.reach.holders, self.new.reach.holders
+        for pk, holder in (old | new).items():
+            was, is_now = (self._spell(side.get(pk)) for side in (old, new))
+            left = self.old.rules_of(old[pk]) if was else 0
+            right = self.new.rules_of(new[pk]) if is_now else 0
+            if was == is_now:
+                found[left, right, ""].append(holder.name)
+                continue
+            for (start, end), before, after in _parts(was, is_now):
+                words = _spell_words(start, end, self.now)
+                found[left if before else 0, right if after else 0, words].append(holder.name)
+        return found
+
+    def _spell(self, holder: Holder | None) -> Spell | None:
+        """From when to when a person is valid, of the time that is still to come."""
+        if holder is None or not holder.active:
+            return None
+        start = max(holder.valid_from or self.now, self.now)
+        end = holder.valid_until or FOR_EVER
+        return (start, end) if start < end else None
+
+
+def _week_words(more: Cover, less: Cover) -> str:
+    """What is in the one and not in the other: `Mon–Fri 09:00–17:00 (40 hours a week)`."""
+    spans = week.without(more.spans, less.spans)
+    on_holidays = more.is_always and week.without(more.holidays, less.holidays) != NEVER
+    if spans == ALWAYS and on_holidays:
+        return "always"
+    if not spans:
+        own = week.without(more.holidays, less.holidays)
+        return "on holidays" if on_holidays else "on holidays, in their own hours" if own else ""
+    holidays = ", on holidays too" if on_holidays else ""
+    return f"{_times_words(spans)} ({week.hours(spans)} a week){holidays}"
+
+
+def _times_words(spans: Spans) -> str:
+    """By what is in, or when that is most of the week, by what is out."""
+    rest = week.without(ALWAYS, spans)
+    is_most = rest != NEVER and 2 * sum(end - start for start, end in rest) < week.WEEK
+    words = week.in_words(rest if is_most else spans)
+    if len(words) > MOST_TIMES:
+        words[MOST_TIMES:] = [f"{len(words) - MOST_TIMES} more times"]
+    return f"all week but {'; '.join(words)}" if is_most else "; ".join(words)
+
+
+def _own_hours(holidays: Iterable[HolidayDay]) -> Spans:
+    """When a holiday may be open by its own windows, whatever day of the week it falls on."""
+    own = {window for holiday in holidays for window in holiday.windows}
+    every_day = [Window(EVERY_DAY, window.starts_at, window.ends_at) for window in own]
+    return week.covered(every_day)
+
+
+def _parts(was: Spell | None, is_now: Spell | None) -> Iterator[tuple[Spell, bool, bool]]:
+    """The parts of time in which one is valid before, after, or both."""
+    cuts = sorted({*(was or ()), *(is_now or ())})
+    for start, end in pairwise(cuts):
+        before, after = (bool(one and one[0] <= start < one[1]) for one in (was, is_now))
+        if before or after:
+            yield (start, end), before, after
+
+
+def _spell_words(start: dt.datetime, end: dt.datetime, now: dt.datetime) -> str:
+    """`from 1 Aug 2026, 00:00`, `until 31 Jul 2026, 18:00`; nothing when it is all time to come."""
+    words = [] if start <= now else [f"from {_moment_words(start, now)}"]
+    return " ".join(words if end == FOR_EVER else [*words, f"until {_moment_words(end, now)}"])
+
+
+def _moment_words(moment: dt.datetime, now: dt.datetime) -> str:
+    local = moment.astimezone(now.tzinfo)
+    return f"{local.day} {local:%b %Y, %H:%M}"
+
+
+def _yearly(holiday: HolidayDay, today: dt.date) -> Iterator[dt.date]:
+    """The next dates of a yearly holiday, yesterday's among them; 29 February comes rarely."""
+    for year in range((today - DAY).year, today.year + YEARS):
+        try:
+            date = holiday.date.replace(year=year)
+        except ValueError:
+            continue
+        if date >= today - DAY:
+            yield date
+
+
+def _bits(number: int) -> Iterator[int]:
+    while number:
+        lowest = number & -number
+        yield lowest
+        number ^= lowest
+
+
+def _at(date: dt.date, minute: int) -> dt.datetime:
+    """What a clock on the wall shows; the zone is not looked at."""
+    return dt.datetime.combine(date, dt.time(minute // 60, minute % 60), tzinfo=dt.UTC)
