@@ -5,10 +5,11 @@ import binascii
 import datetime as dt
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet
 from rest_framework.exceptions import ValidationError
 
 from access.models import AccessLog
+from policies.models import Device
 from policies.moments import parse_moment, utc_text
 from policies.uid import fragment
 
@@ -43,6 +44,13 @@ def page_after(
     if len(page) <= limit:
         return page, None
     return page[:limit], _encode(page[limit - 1])
+
+
+def newest_by_door(model: Any, doors: QuerySet[Device]) -> QuerySet[Any]:
+    """The newest row of each of these doors; `model` is AccessLog or DoorEvent."""
+    newest = model.objects.filter(device_id=OuterRef("pk")).order_by("-timestamp", "-number")
+    rows: QuerySet[Any] = model.objects.filter(pk__in=doors.values(newest=newest.values("pk")[:1]))
+    return rows
 
 
 def matching(term: str, *, with_uid: bool) -> Q:

@@ -35,7 +35,7 @@ class AccessLog(models.Model):
         )
 
     def __str__(self) -> str:
-        who = self.user_name or self.card_uid
+        who = self.user_name or "unknown card"  # no number: a viewer reads this, too
         where = self.device_name or self.device_id
         return f"{who}, {where}, {self.timestamp:%Y-%m-%d %H:%M}, {self.get_reason_display()}"
 

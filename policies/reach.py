@@ -1,7 +1,7 @@
 """Whom the policies let through which doors, read as values in nine queries.
 
 Two of these, read before and after a change, tell who gained and who lost something
-(`policies.difference`). Cards, visits and lockdowns are no part of it: what a rule allows is one
+(`policies.consequences`). Cards, visits and lockdowns are no part of it: what a rule allows is one
 question, whether a card is lost or the house shut for an hour another.
 """
 

@@ -26,9 +26,12 @@ GROUP_NAMES = {role: role.name.lower() for role in Role}
 # What each role adds in the console. `view` of evidence for operators, writing for managers.
 _WRITE = ("add", "change", "delete", "view")
 CONSOLE: dict[Role, dict[str, tuple[str, ...]]] = {
-    Role.VIEWER: {"sensors.sensorreading": ("view",), "policies.device": ("view",)},
+    Role.VIEWER: {
+        "sensors.sensorreading": ("view",),
+        "policies.device": ("view",),
+        "access.accesslog": ("view",),  # without card numbers, as in the API
+    },
     Role.OPERATOR: {
-        "access.accesslog": ("view",),
         "access.doorevent": ("view",),
         "policies.person": ("view",),
         "policies.card": ("view",),
@@ -40,6 +43,7 @@ CONSOLE: dict[Role, dict[str, tuple[str, ...]]] = {
         "policies.holiday": ("view",),
         "policies.holidaywindow": ("view",),
         "policies.door": ("view",),
+        "policies.house": ("view",),
         "policies.policychange": ("view",),
         "policies.visit": ("view",),
     },

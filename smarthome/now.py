@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.db.models import OuterRef, Q
+from django.db.models import Q
 
+from access import history as access_history
 from access.clock import problem
 from access.decision import WORDS, Reason
 from access.models import AccessLog, DoorEvent
@@ -264,13 +265,14 @@ def verdict(row: AccessLog) -> str:
 
 def last_at_doors(now: dt.datetime) -> dict[str, LastAtDoor]:
     """What happened last at each door: somebody's card, or what the door reported."""
+    doors = Device.objects.filter(kind=Device.Kind.DOOR)
     found = {
         row.device_id: LastAtDoor(
             Moment.of(row.timestamp, now), who(row), verdict(row), "good" if row.granted else "bad"
         )
-        for row in _newest_by_door(AccessLog)
+        for row in access_history.newest_by_door(AccessLog, doors)
     }
-    for row in _newest_by_door(DoorEvent):
+    for row in access_history.newest_by_door(DoorEvent, doors):
         if row.device_id not in found or found[row.device_id].seen.at <= row.timestamp:
             tone = "bad" if row.event in ALARMING else "plain"
             seen = Moment.of(row.timestamp, now)
@@ -297,13 +299,6 @@ def alert_words(one: FeedEvent, names: Mapping[str, str]) -> str:
         return str(one.data["message"])
     event = DoorEvent.Event(one.data["event"])
     return f"{names.get(one.device_id, one.device_id)}: {event.label}"
-
-
-def _newest_by_door(model: Any) -> Any:
-    """The newest row of each door on record."""
-    newest = model.objects.filter(device_id=OuterRef("pk")).order_by("-timestamp", "-number")
-    doors = Device.objects.filter(kind=Device.Kind.DOOR)
-    return model.objects.filter(pk__in=doors.values(newest=newest.values("pk")[:1]))
 
 
 def _compact(minute: history.Point) -> list[float | None]:

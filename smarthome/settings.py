@@ -70,6 +70,7 @@ if TIME_ZONE not in zoneinfo.available_timezones():
     )
 USE_TZ = True
 LANGUAGE_CODE = "en-gb"
+FORMAT_MODULE_PATH = "smarthome.formats"
 
 # What the server's certificate is for; default: what this machine is called, asked every hour.
 SERVER_NAMES = listed("SERVER_NAMES", [])

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from policies import audit, uid
 from policies.change_words import in_short, kind_in_words
-from policies.evidence import EvidenceAdmin
+from policies.evidence import DaysFilter, EvidenceAdmin
 from policies.models import PolicyChange
 
 
@@ -51,7 +51,7 @@ class PolicyChangeAdmin(EvidenceAdmin):
 
     list_display = ("timestamp", "actor", "way", "what", "short")
     list_display_links = ("timestamp", "what")
-    list_filter = ("timestamp", ActorFilter, KindFilter, "action", "source")
+    list_filter = (DaysFilter, ActorFilter, KindFilter, "action", "source")
     search_fields = ("label",)
     search_help_text = "A person, a name of what was changed, a card number, or who changed it."
     fields = ("timestamp", "actor", "way", "what", "key", "action", "details", "number")

@@ -1,27 +1,39 @@
 """Rules: who may pass which doors, and when."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from policies.console import ModelAdmin
+from policies.admin.preview import PreviewedAdmin
+from policies.consequences import listed
 from policies.models import Rule
+
+MOST_PLACES = 4
 
 
 @admin.register(Rule)
-class RuleAdmin(ModelAdmin):
-    """Who may pass which doors."""
+class RuleAdmin(PreviewedAdmin):
+    """Who may pass which doors, and when. What no rule allows is refused."""
 
-    list_display = ("name", "who", "where", "schedule")
+    list_display = ("name", "who", "where", "when")
+    list_filter = ("group", "zone", "schedule")
     list_select_related = ("group", "zone", "schedule")
     search_fields = ("name",)
-    fields = ("name", "group", "every_door", "doors", "zone", "schedule")
+    search_help_text = "A part of the name."
+    fieldsets = (
+        (None, {"fields": ("name",)}),
+        ("Who", {"fields": ("group",)}),
+        ("Which doors", {"fields": ("every_door", "zone", "doors")}),
+        ("When", {"fields": ("schedule",)}),
+    )
     filter_horizontal = ("doors",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Rule]:
         return super().get_queryset(request).prefetch_related("doors__device")
 
-    @admin.display(description="who")
+    @admin.display(description="who", ordering="group")
     def who(self, rule: Rule) -> str:
         return str(rule.group or "everyone")
 
@@ -29,5 +41,9 @@ class RuleAdmin(ModelAdmin):
     def where(self, rule: Rule) -> str:
         if rule.every_door:
             return "every door"
-        places = [*rule.doors.all(), *([rule.zone] if rule.zone else [])]
-        return ", ".join(str(place) for place in places) or "nowhere"
+        places: list[Any] = [*([rule.zone] if rule.zone else []), *rule.doors.all()]
+        return listed([str(place) for place in places], MOST_PLACES) if places else "nowhere"
+
+    @admin.display(description="when", ordering="schedule")
+    def when(self, rule: Rule) -> str:
+        return str(rule.schedule or "always")

@@ -113,7 +113,7 @@ def progress(visit: Visit) -> str:
     return WORDS[visit.state(timezone.now())]
 
 
-def listed(whose: Q) -> str:
+def visit_list(whose: Q) -> str:
     """The visits of a card or a person for its page, the newest first; each leads to its own."""
     lines = format_html_join(
         "",
@@ -140,7 +140,6 @@ class VisitAdmin(ModelAdmin):
     search_help_text = "A name, or a card number in any way of writing it."
     autocomplete_fields = ("card", "person")
     actions = ("end",)
-    show_full_result_count = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Visit]:
         return Visit.objects.with_state()

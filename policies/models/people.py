@@ -95,6 +95,17 @@ class Person(models.Model):
         if self.valid_from and self.valid_until and self.valid_from >= self.valid_until:
             raise ValidationError({"valid_until": "Must lie after “valid from”."})
 
+    def suspend(self) -> None:
+        """None of this person's cards opens anything from the next check on."""
+        self.active = False
+        self.save(update_fields=["active"])
+
+    def reactivate(self, until: dt.datetime | None = None) -> None:
+        """Let this person's cards open again; with `until`, no longer than that."""
+        self.active = True
+        self.valid_until = until or self.valid_until
+        self.save(update_fields=["active", "valid_until"])
+
 
 class CardQuerySet(PolicyQuerySet["Card"]):
     def find_credential(self, card_uid: str) -> Credential | None:

@@ -57,10 +57,10 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Difference:
+class Consequences:
     """All that a change means for people at doors: first who gains, the most people first.
 
-    By its digest somebody who has seen this very difference can say so.
+    By their digest somebody who has seen these very ones can say so.
     """
 
     changes: tuple[Change, ...]
@@ -80,9 +80,9 @@ class Cover:
     is_always: bool = False
 
 
-def compare(before: Reach, after: Reach, now: dt.datetime) -> Difference:
+def compare(before: Reach, after: Reach, now: dt.datetime) -> Consequences:
     """What becomes of whom from `now` (in building time) on."""
-    return _Comparison(before, after, now).difference
+    return _Comparison(before, after, now).consequences
 
 
 def affected_dates(
@@ -220,7 +220,7 @@ class _Comparison:
         self.common: dict[tuple[int, int], dict[Said, int]] = {}
 
     @cached_property
-    def difference(self) -> Difference:
+    def consequences(self) -> Consequences:
         lines: dict[tuple[Said, int], list[str]] = defaultdict(list)
         for (was, is_now, part), people in self._people_classes().items():
             for (gains, when), doors in self._lines(was, is_now).items():
@@ -231,7 +231,7 @@ class _Comparison:
         found = sorted(lines.items(), key=lambda line: (not line[0][0][0], -len(line[1]), line))
         everyone = len(self.old.reach.holders | self.new.reach.holders)
         every_door = (1 << len(self.doors)) - 1
-        return Difference(
+        return Consequences(
             tuple(
                 Change(
                     gains,
