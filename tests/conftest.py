@@ -213,6 +213,21 @@ def client_of_role(user_of_role: Callable[[str], User]) -> Callable[[str], JsonC
 
 
 @pytest.fixture
+def console(user_of_role: Callable[[str], User]) -> Callable[[str], Client]:
+    """A signed-in member of staff of a role."""
+
+    def make(role: str) -> Client:
+        user = user_of_role(role)
+        user.is_staff = True
+        user.save()
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return make
+
+
+@pytest.fixture
 def viewer(client_of_role: Callable[[str], JsonClient]) -> JsonClient:
     return client_of_role("viewer")
 

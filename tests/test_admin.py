@@ -26,21 +26,6 @@ NO_CARDS = {
 
 
 @pytest.fixture
-def console(user_of_role):
-    """A signed-in member of staff of a role."""
-
-    def make(role: str) -> Client:
-        user = user_of_role(role)
-        user.is_staff = True
-        user.save()
-        client = Client()
-        client.force_login(user)
-        return client
-
-    return make
-
-
-@pytest.fixture
 def manager(console) -> Client:
     return console("manager")
 
@@ -123,7 +108,7 @@ def test_a_door_event_is_in_words_and_only_read(owner, furnished):
 @pytest.mark.parametrize(
     ("role", "opened"),
     [
-        ("viewer", {"policies_device"}),
+        ("viewer", {"policies_device", "access_accesslog"}),
         ("operator", set(PAGES) - {"policies_certificate"}),
         ("manager", set(PAGES) - {"policies_certificate"}),
         ("owner", set(PAGES)),
@@ -167,6 +152,13 @@ def test_what_changes_every_second_and_tokens_are_not_in_the_console():
 
 def test_the_console_has_the_houses_name(owner):
     assert "Smart home" in owner.get(page("index")).content.decode()
+
+
+def known_card(**changes) -> dict:
+    """The part of a person's page about the one card that there is."""
+    card = {"uid": ANNA_UID, "label": "", "status": "active"} | changes
+    form = {f"cards-0-{name}": value for name, value in card.items()}
+    return form | {"cards-TOTAL_FORMS": "1", "cards-INITIAL_FORMS": "1"}
 
 
 def new_card(**changes) -> dict:
@@ -267,7 +259,6 @@ def test_a_person_is_added_with_a_card(manager):
             **NO_CARDS,
             "cards-TOTAL_FORMS": "1",
             "cards-0-uid": "08112233",
-            "cards-0-status": "active",
         },
     )
 
@@ -278,21 +269,17 @@ def test_a_person_is_added_with_a_card(manager):
 
 
 def test_a_known_person_gets_a_second_card_and_keeps_the_first(manager, annas_card):
+    given = {"cards-2-TOTAL_FORMS": "1", "cards-2-INITIAL_FORMS": "0", "cards-2-0-uid": "04112233"}
     answer = manager.post(
         page("policies_person_change", annas_card.person_id),
-        {
-            "name": "Anna",
-            "active": "on",
-            **NO_CARDS,
-            "cards-TOTAL_FORMS": "2",
-            "cards-INITIAL_FORMS": "1",
-            "cards-1-uid": "04112233",
-            "cards-1-status": "active",
-        },
+        {"name": "Anna", "active": "on", **known_card(label="grey"), **given},
     )
 
     assert answer.status_code == 302
-    assert {card.uid for card in Card.objects.all()} == {ANNA_UID, "04:11:22:33"}
+    assert {card.uid: card.label for card in Card.objects.all()} == {
+        ANNA_UID: "grey",
+        "04:11:22:33": "",
+    }
 
 
 @pytest.mark.parametrize(
@@ -392,8 +379,13 @@ def test_evidence_is_only_read(owner, db, log_row):
         ({"granted__exact": "1"}, 0),
         ({"reason__exact": "card_blocked"}, 1),
         ({"reason__exact": "expired"}, 0),
-        ({"timestamp__gte": "2026-11-23 00:00:00+00:00"}, 1),
-        ({"timestamp__gte": "2026-11-24 00:00:00+00:00"}, 0),
+        ({"from": "2026-11-23"}, 1),
+        ({"from": "2026-11-24"}, 0),
+        ({"to": "2026-11-23"}, 1),
+        ({"to": "2026-11-22"}, 0),
+        ({"from": "2026-11-23", "to": "2026-11-23", "person": "Anna"}, 1),
+        ({"person": "Ann"}, 0),
+        ({"person": "\0"}, 1),
     ],
 )
 def test_the_log_is_filtered(manager, door, log_row, query, found):
@@ -476,6 +468,7 @@ def test_a_certificate_is_not_edited(owner, door):
 
 
 def test_a_door_is_switched_off(manager, door, door_client, annas_card):
+    Rule.objects.all().delete()  # nobody loses anything, so it is saved at once
     answer = manager.post(page("policies_door_change", "front-door"), {"unlock_seconds": "5"})
 
     assert answer.status_code == 302
@@ -503,5 +496,5 @@ def test_a_list_costs_the_same_for_any_number_of_rows(
         Zone.objects.create(name=f"zone {number}").devices.add(device)
         Rule.objects.create(name=f"rule {number}").doors.add(Door.objects.get())
 
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(18):
         owner.get(page(f"policies_{model}_changelist"))

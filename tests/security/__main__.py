@@ -1,7 +1,7 @@
 """Nobody in: every row of the security proof in its long form, `make security`.
 
 A row is green when all its checks ran and passed. One that could not run, because a program is
-missing or a test was skipped, is red; what the house does not have yet is neither. Prints a table,
+missing or a test was skipped, is red. Prints a table,
 writes var/security.json, and ends with 1 when a row is red. `make security ROWS=tokens,logs` runs
 only rows whose names begin so.
 """
@@ -33,10 +33,8 @@ class Row:
     name: str
     tests: tuple[str, ...]
     production: bool = False  # over PostgreSQL and Redis
-    not_yet: str = ""  # what is missing, when these tests only watch that it is
 
 
-LATER = f"{OWN}later.py::test_"
 FUZZ, INPUTS, ROLES, LOCKOUT = (
     (f"{OWN}{name}.py",) for name in ("api_fuzz", "inputs", "role_matrix", "lockout")
 )
@@ -71,11 +69,7 @@ ROWS = [
     Row("logs", (f"{OWN}logs.py",)),
     Row("start refusals, check --deploy", (f"{OWN}start_refusals.py", "tests/test_checks.py")),
     Row("dependency floors", (f"{OWN}dependencies.py",)),
-    Row(
-        "exports: cells that start a formula",
-        (f"{LATER}nothing_writes_tables_that_a_spreadsheet_would_open",),
-        not_yet="there are no exports",
-    ),
+    Row("exports: cells that start a formula", (f"{OWN}exports.py",)),
     Row(
         "schedules where clocks are set",
         (f"{OWN}set_clocks.py", "tests/test_schedules.py"),
@@ -85,7 +79,7 @@ ROWS = [
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a row: `green`, `red` or `not yet`."""
+    """What came of a row: `green` or `red`."""
 
     row: str
     result: str
@@ -108,13 +102,9 @@ def main(wanted: Sequence[str]) -> int:
     print(f"{'row':42}{'cases':>8}{'seconds':>8}  result", flush=True)
     with ThreadPoolExecutor(LANES) as lanes:
         outcomes = list(lanes.map(run_and_tell, rows))
-    tally = {
-        word: sum(one.result == word for one in outcomes) for word in ("green", "red", "not yet")
-    }
+    tally = {word: sum(one.result == word for one in outcomes) for word in ("green", "red")}
     seconds = time.monotonic() - begun
-    print(
-        f"{tally['green']} green, {tally['red']} red, {tally['not yet']} not yet, {seconds:.0f} s"
-    )
+    print(f"{tally['green']} green, {tally['red']} red, {seconds:.0f} s")
     REPORT.parent.mkdir(exist_ok=True)
     report = {"at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "seconds": round(seconds), **tally}
     report["rows"] = [asdict(one) for one in outcomes]
@@ -175,7 +165,7 @@ def judged(row: Row, folder: Path, status: int, said: str) -> tuple[str, int, st
         return "red", cases, f"{failed} of {tests} tests failed"
     if skipped:
         return "red", cases, f"{skipped} tests could not run"
-    return ("not yet", 0, row.not_yet) if row.not_yet else ("green", cases, "")
+    return "green", cases, ""
 
 
 if __name__ == "__main__":

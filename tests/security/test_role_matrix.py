@@ -26,6 +26,7 @@ from policies.models import (
     Device,
     Door,
     Holiday,
+    House,
     PeopleGroup,
     Person,
     PolicyChange,
@@ -153,7 +154,7 @@ PAGES = [
         "/admin/autocomplete/?app_label=policies&model_name=card&field_name=person",
         (302, 302, 403, 200, 200, 200),
     ),
-    Row("GET", "/admin/access/", (302, 302, 404, 200, 200, 200)),
+    Row("GET", "/admin/access/", STAFF),
     Row("GET", "/admin/sensors/", STAFF),
     Row("GET", "/admin/policies/", STAFF),
     Row("GET", "/admin/auth/", (302, 302, 404, 404, 404, 200)),
@@ -163,7 +164,7 @@ PAGES = [
 
 # From which role on somebody may view, add, change and delete in the console; "-" is nobody.
 CONSOLE = {
-    "access.accesslog": ("operator", "-", "-", "-"),
+    "access.accesslog": ("viewer", "-", "-", "-"),
     "access.doorevent": ("operator", "-", "-", "-"),
     "sensors.sensorreading": ("viewer", "-", "-", "-"),
     "policies.person": ("operator", "manager", "manager", "manager"),
@@ -174,6 +175,7 @@ CONSOLE = {
     "policies.schedule": ("operator", "manager", "manager", "manager"),
     "policies.holiday": ("operator", "manager", "manager", "manager"),
     "policies.door": ("operator", "-", "manager", "-"),
+    "policies.house": ("operator", "-", "-", "-"),
     "policies.policychange": ("operator", "-", "-", "-"),
     "policies.visit": ("operator", "manager", "manager", "manager"),
     "policies.device": ("viewer", "-", "owner", "-"),
@@ -204,7 +206,32 @@ def from_role(role: str, done: int = 200) -> tuple[int, ...]:
     return (302, 302, *(done if place >= rank else 403 for place in range(2, len(PEOPLE))))
 
 
-TABLE = [*API, *PAGES, *console_rows()]
+LOG, DOOR = "/admin/access/accesslog", "/admin/policies/door/{policies.door}"
+WAIT = f"{LOG}/wait/{{policies.door}}/"
+FORMS = [  # of the console, beside what Django has for every model
+    ("GET", f"{LOG}/csv/", "viewer", 200),
+    ("POST", f"{LOG}/wait/", "manager", 302, {"door": "front-door"}),
+    ("GET", f"{WAIT}?since=0", "manager", 200),
+    ("POST", f"{WAIT}?since=0", "manager", 200),
+    ("GET", f"{WAIT}state/?since=0", "manager", 200),
+    ("GET", f"{DOOR}/entry/", "operator", 200),
+    ("POST", f"{DOOR}/lockdown/on/", "operator", 302),
+    ("POST", "/admin/policies/zone/{policies.zone}/lockdown/on/", "operator", 302),
+    ("POST", "/admin/policies/house/lockdown/on/?asks", "operator", 200),
+    ("POST", "/admin/policies/house/lockdown/on/", "operator", 302, {"sure": "yes"}),
+    ("POST", "/admin/policies/card/{policies.card}/status/block/", "manager", 302),
+]
+
+
+def form_rows() -> Iterator[Row]:
+    asked = {path for method, path, *_ in FORMS if method == "GET"}
+    for method, path, role, done, *form in FORMS:
+        yield Row(method, path, from_role(role, done), form=form[0] if form else {})
+        if path not in asked:  # a button: there is no page to look at
+            yield Row("GET", path, (302, 302, 405, 405, 405, 405))
+
+
+TABLE = [*API, *PAGES, *console_rows(), *form_rows()]
 
 
 KEY = re.compile(r"{([a-z.]+)}")
@@ -229,6 +256,7 @@ def keys(door: Device, sensor: Device, annas_card: Card) -> dict[str, str]:
         Rule.objects.create(name="nobody anywhere"),
         Schedule.objects.create(name="office hours"),
         Holiday.objects.create(name="Christmas", date="2026-12-25"),
+        House.current(),
         door.door,
         door,
         Certificate.objects.get(device=door),
@@ -321,7 +349,10 @@ ACTIONS = [
     ("policies.card", "revoke", "manager"),
     ("policies.card", "block", "manager"),
     ("policies.card", "delete_selected", "manager"),
+    ("policies.person", "suspend", "manager"),
     ("policies.person", "delete_selected", "manager"),
+    ("policies.door", "lock_down", "operator"),
+    ("policies.zone", "lock_down", "operator"),
     ("policies.rule", "delete_selected", "manager"),
     ("policies.schedule", "delete_selected", "manager"),
     ("policies.holiday", "delete_selected", "manager"),

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from access.decision import decide
-from policies.difference import compare, listed
+from policies.consequences import compare, listed
 from policies.reach import Entrance, Holder, Opening, Reach
 from policies.rules import (
     CardStatus,
