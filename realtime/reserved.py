@@ -93,9 +93,10 @@ class Reserve:
     ) -> T:
         """The result of `work` within `seconds`, and before the monotonic time `by`; else Late.
 
-        Without `seconds` the deadline counts. It may be done twice when a connection ends under it. Those who come with the same `about`
-        while it is being done get the same result. Inside a transaction it is done right here: no
-        other connection sees what this one has changed.
+        Without `seconds` the deadline counts. It may be done twice when a connection ends under
+        it. Those who come with the same `about` while it is being done get the same result.
+        Inside a transaction it is done right here: no other connection sees what this one has
+        changed.
         """
         if connection.in_atomic_block:
             return work()
