@@ -10,22 +10,20 @@ ordinary week; a change of holidays is told by its dates.
 import datetime as dt
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, pairwise
+from typing import Any
 
 from policies import week
+from policies.cover import Cover, Side, affected_dates, bits_of, own_hours
 from policies.reach import Holder, Reach
-from policies.rules import HolidayDay, Window
-from policies.schedules import DAY, EVERY_DAY, Holding, holding
 from policies.week import ALWAYS, NEVER, Spans
 
-YEARS = 7  # in which a yearly holiday meets nearly every day of the week
 MOST_TIMES = 6
 FOR_EVER = dt.datetime.max.replace(tzinfo=dt.UTC)
 
-Times = tuple[Window, ...] | None  # of a rule; None is always
 Spell = tuple[dt.datetime, dt.datetime]
 DoorClass = tuple[int, Spans, int, Spans]  # rules and when it is shut, before and after
 PeopleClass = tuple[int, int, str]  # rules before and after, and in which part of time
@@ -70,48 +68,9 @@ class Consequences:
         return bool(self.changes)
 
 
-@dataclass(frozen=True, eq=False)  # made once for what is the same, so it is its own key
-class Cover:
-    """When somebody passes a door: in an ordinary week, on holidays, on certain dates."""
-
-    spans: Spans
-    holidays: Spans  # were every day one
-    dates: tuple[Spans, ...]
-    is_always: bool = False
-
-
 def compare(before: Reach, after: Reach, now: dt.datetime) -> Consequences:
     """What becomes of whom from `now` (in building time) on."""
     return _Comparison(before, after, now).consequences
-
-
-def affected_dates(
-    before: Sequence[HolidayDay], after: Sequence[HolidayDay], today: dt.date
-) -> list[dt.date]:
-    """The dates from today on that a change of holidays can touch: those of the holidays that are
-    not the same, and the days after them, into which nights run."""
-    one_off = {holiday.date for holiday in (*before, *after) if not holiday.yearly}
-    found: set[dt.date] = set()
-    for holiday in set(before) ^ set(after):
-        # A one-off holiday goes before a yearly one on the same date.
-        found |= set(_yearly(holiday, today)) - one_off if holiday.yearly else {holiday.date}
-    return sorted(date for date in found | {date + DAY for date in found} if date >= today)
-
-
-def on_date(windows: Times, holidays: tuple[HolidayDay, ...], date: dt.date) -> Spans:
-    """The minutes of a date on which a rule holds, by the decision's own words: asked at every
-    time at which its answer can change."""
-    if windows is None:
-        return ((0, week.DAY),)
-    own = [window for holiday in holidays for window in holiday.windows]
-    times = {week.minute_of(time) for one in windows for time in (one.starts_at, one.ends_at)}
-    times |= {week.minute_of(time) for one in own for time in (one.starts_at, one.ends_at)}
-    steps = [*sorted({0, *times}), week.DAY]
-    return week.merged(
-        (start, end)
-        for start, end in pairwise(steps)
-        if holding(windows, holidays, _at(date, start)) is Holding.HOLDS
-    )
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:
@@ -123,86 +82,15 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-class Side:
-    """The policies before or after; a rule has the same bit on both sides."""
-
-    def __init__(
-        self, reach: Reach, bits: dict[int, int], dates: list[dt.date], own_hours: Spans
-    ) -> None:
-        self.reach, self.dates, self.own_hours = reach, dates, own_hours
-        self.of_group: dict[int | None, int] = defaultdict(int)
-        self.of_door: dict[str, int] = defaultdict(int)
-        self.times: dict[int, Times] = {}
-        for rule, opening in reach.openings.items():
-            self.times[bits[rule]] = opening.windows
-            self.of_group[opening.group] |= bits[rule]
-            for door in opening.doors:
-                self.of_door[door] |= bits[rule]
-        self.of_rules: dict[tuple[int, Spans], Cover] = {}
-        self.of_times: dict[tuple[frozenset[Times], Spans], Cover] = {}
-        self.of_dates: dict[Times, list[Spans]] = {}
-
-    def rules_of(self, holder: Holder) -> int:
-        found = self.of_group[None]
-        for group in holder.groups:
-            found |= self.of_group[group]
-        return found
-
-    def shut(self, door: str) -> Spans:
-        entrance = self.reach.entrances.get(door)
-        return entrance.shut if entrance else ALWAYS
-
-    def cover(self, rules: int, shut: Spans) -> Cover:
-        """When these rules together let somebody through a door that is shut at these times."""
-        key = (rules, shut)
-        if key not in self.of_rules:
-            self.of_rules[key] = self._of_times(
-                frozenset(self.times[bit] for bit in _bits(rules)), shut
-            )
-        return self.of_rules[key]
-
-    def _of_times(self, times: frozenset[Times], shut: Spans) -> Cover:
-        key = (times, shut)
-        if key not in self.of_times:
-            self.of_times[key] = self._made(times, shut)
-        return self.of_times[key]
-
-    def _made(self, times: frozenset[Times], shut: Spans) -> Cover:
-        if not times or shut == ALWAYS:
-            return Cover(NEVER, NEVER, (NEVER,) * len(self.dates))
-        windows = None if None in times else tuple({w for one in times for w in one or ()})
-        spans, own = (
-            (ALWAYS, ALWAYS) if windows is None else (week.covered(windows), self.own_hours)
-        )
-        of_day = week.by_day(shut)
-        on_dates = zip(*(self._on_dates(one) for one in times), strict=True)
-        return Cover(
-            week.without(spans, shut),
-            week.without(own, shut),
-            tuple(
-                week.without(week.merged(chain(*parts)), of_day[date.weekday()])
-                for date, parts in zip(self.dates, on_dates, strict=True)
-            ),
-            is_always=windows is None,
-        )
-
-    def _on_dates(self, times: Times) -> list[Spans]:
-        if times not in self.of_dates:
-            self.of_dates[times] = [
-                on_date(times, self.reach.holidays, date) for date in self.dates
-            ]
-        return self.of_dates[times]
-
-
 class _Comparison:
     def __init__(self, before: Reach, after: Reach, now: dt.datetime) -> None:
         rules = sorted(before.openings.keys() | after.openings.keys())
         bits = {rule: 1 << place for place, rule in enumerate(rules)}
         self.now = now
         self.dates = affected_dates(before.holidays, after.holidays, now.date())
-        own_hours = _own_hours((*before.holidays, *after.holidays))
-        self.old = Side(before, bits, self.dates, own_hours)
-        self.new = Side(after, bits, self.dates, own_hours)
+        own = own_hours((*before.holidays, *after.holidays))
+        self.old = Side(before, bits, self.dates, own)
+        self.new = Side(after, bits, self.dates, own)
         self.changed = sum(
             bit
             for rule, bit in bits.items()
@@ -214,7 +102,7 @@ class _Comparison:
         self.names = [tuple(names) for names in classes.values()]
         self.opened_by: dict[int, int] = defaultdict(int)  # by the bit of a rule: classes of doors
         for place, (opened, _, opens, _) in enumerate(self.doors):
-            for bit in _bits(opened | opens):
+            for bit in bits_of(opened | opens):
                 self.opened_by[bit] |= 1 << place
         self.told: dict[tuple[Cover, Cover], list[Said]] = {}
         self.common: dict[tuple[int, int], dict[Said, int]] = {}
@@ -228,7 +116,7 @@ class _Comparison:
                     lines[(gains, f"{when}, {part}" if part else when), doors] += people
         for people in lines.values():
             people.sort(key=str.casefold)
-        found = sorted(lines.items(), key=lambda line: (not line[0][0][0], -len(line[1]), line))
+        found = sorted(lines.items(), key=_gains_and_most_people_first)
         everyone = len(self.old.reach.holders | self.new.reach.holders)
         every_door = (1 << len(self.doors)) - 1
         return Consequences(
@@ -236,7 +124,7 @@ class _Comparison:
                 Change(
                     gains,
                     people=tuple(people),
-                    door_classes=tuple(self.names[bit.bit_length() - 1] for bit in _bits(doors)),
+                    door_classes=tuple(self.names[bit.bit_length() - 1] for bit in bits_of(doors)),
                     when=when,
                     is_everyone=1 < everyone == len(people),
                     is_every_door=doors == every_door and sum(map(len, self.names)) > 1,
@@ -253,7 +141,7 @@ class _Comparison:
         if common not in self.common:
             self.common[common] = self._said_of((1 << len(self.doors)) - 1, *common)
         own = 0
-        for bit in _bits((was ^ common[0]) | (is_now ^ common[1])):
+        for bit in bits_of((was ^ common[0]) | (is_now ^ common[1])):
             own |= self.opened_by[bit]
         found = {said: doors & ~own for said, doors in self.common[common].items()}
         for said, doors in self._said_of(own, was, is_now).items():
@@ -262,7 +150,7 @@ class _Comparison:
 
     def _said_of(self, doors: int, was: int, is_now: int) -> dict[Said, int]:
         found: dict[Said, int] = defaultdict(int)
-        for bit in _bits(doors):
+        for bit in bits_of(doors):
             opened, was_shut, opens, is_shut = self.doors[bit.bit_length() - 1]
             left, right = was & opened, is_now & opens
             if left == right and was_shut == is_shut and not (self.dates or left & self.changed):
@@ -331,6 +219,11 @@ class _Comparison:
         return (start, end) if start < end else None
 
 
+def _gains_and_most_people_first(line: tuple[tuple[Said, int], list[str]]) -> Any:
+    ((gains, when), doors), people = line
+    return (not gains, -len(people), people, when, doors)
+
+
 def _week_words(more: Cover, less: Cover) -> str:
     """What is in the one and not in the other: `Mon–Fri 09:00–17:00 (40 hours a week)`."""
     spans = week.without(more.spans, less.spans)
@@ -354,13 +247,6 @@ def _times_words(spans: Spans) -> str:
     return f"all week but {'; '.join(words)}" if is_most else "; ".join(words)
 
 
-def _own_hours(holidays: Iterable[HolidayDay]) -> Spans:
-    """When a holiday may be open by its own windows, whatever day of the week it falls on."""
-    own = {window for holiday in holidays for window in holiday.windows}
-    every_day = [Window(EVERY_DAY, window.starts_at, window.ends_at) for window in own]
-    return week.covered(every_day)
-
-
 def _parts(was: Spell | None, is_now: Spell | None) -> Iterator[tuple[Spell, bool, bool]]:
     """The parts of time in which one is valid before, after, or both."""
     cuts = sorted({*(was or ()), *(is_now or ())})
@@ -379,26 +265,3 @@ def _spell_words(start: dt.datetime, end: dt.datetime, now: dt.datetime) -> str:
 def _moment_words(moment: dt.datetime, now: dt.datetime) -> str:
     local = moment.astimezone(now.tzinfo)
     return f"{local.day} {local:%b %Y, %H:%M}"
-
-
-def _yearly(holiday: HolidayDay, today: dt.date) -> Iterator[dt.date]:
-    """The next dates of a yearly holiday, yesterday's among them; 29 February comes rarely."""
-    for year in range((today - DAY).year, today.year + YEARS):
-        try:
-            date = holiday.date.replace(year=year)
-        except ValueError:
-            continue
-        if date >= today - DAY:
-            yield date
-
-
-def _bits(number: int) -> Iterator[int]:
-    while number:
-        lowest = number & -number
-        yield lowest
-        number ^= lowest
-
-
-def _at(date: dt.date, minute: int) -> dt.datetime:
-    """What a clock on the wall shows; the zone is not looked at."""
-    return dt.datetime.combine(date, dt.time(minute // 60, minute % 60), tzinfo=dt.UTC)

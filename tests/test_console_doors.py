@@ -190,7 +190,8 @@ def test_a_form_cannot_end_a_lockdown_in_passing(console, door):
 
 # Who may enter
 
-MONDAY = dt.datetime(2026, 3, 2, 10, 0)  # noqa: DTZ001  # in building time, made aware below
+# In building time, made aware below; to come, for visits that are over count no longer.
+MONDAY = dt.datetime(2035, 3, 5, 10, 0)  # noqa: DTZ001
 
 
 def at(moment: dt.datetime = MONDAY) -> dt.datetime:
@@ -210,7 +211,7 @@ def office(door) -> Rule:
     return rule
 
 
-def ask(client: Client, moment: str = "2026-03-02T10:00", card: str = "", door: str = "front-door"):
+def ask(client: Client, moment: str = "2035-03-05T10:00", card: str = "", door: str = "front-door"):
     return client.get(page("door_entry", door), {"at": moment, "card": card})
 
 
@@ -219,10 +220,10 @@ def test_who_may_enter_and_who_may_not(operator, office, annas_card):
     Card.objects.create(uid="04:11:22:33", person=ben)
     Person.objects.create(name="without a card")
 
-    by_day, by_night = ask(operator), ask(operator, "2026-03-02T23:00")
+    by_day, by_night = ask(operator), ask(operator, "2035-03-05T23:00")
 
     assert by_day.context["names"] == ["Anna"]
-    assert "Monday 2 March 2026, 10:00" in by_day.content.decode()
+    assert "Monday 5 March 2035, 10:00" in by_day.content.decode()
     assert by_night.context["names"] == []
     assert by_night.context["refused"] == [("not at this time", 1)]
     assert not AccessLog.objects.exists()
@@ -248,7 +249,7 @@ def test_why_a_card_opens_and_why_not(operator, office, annas_card, term, words)
 
 
 def test_a_rule_that_did_not_decide_is_named_too(operator, office, annas_card):
-    shown = ask(operator, "2026-03-02T23:00", "anna").content.decode()
+    shown = ask(operator, "2035-03-05T23:00", "anna").content.decode()
 
     assert "does not hold now, by its schedule “office hours”" in shown
 
@@ -256,12 +257,13 @@ def test_a_rule_that_did_not_decide_is_named_too(operator, office, annas_card):
 @pytest.mark.parametrize(
     ("moment", "shown"),
     [
-        ("2026-03-02T10:00", "10:00"),
-        ("2026-03-02 10:00", "10:00"),
-        ("2026-03-02T09:00:00Z", ""),
+        ("2035-03-05T10:00", "10:00"),
+        ("2035-03-05 10:00", "10:00"),
+        ("2035-03-05T09:00:00Z", ""),
         ("", ""),
         ("yesterday", "A day and a time"),
         ("0001-01-01T00:00", "A day and a time"),
+        ("9999-12-31T23:59:59Z", "A day and a time"),
     ],
 )
 def test_the_moment_is_read_in_building_time(operator, office, moment, shown):

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from policies.admin.preview import PreviewedAdmin
 from policies.console import ModelAdmin, TabularInline, counted
 from policies.models import Certificate, Device, Zone
 
@@ -37,7 +38,7 @@ class CertificateInline(TabularInline):
 
 
 @admin.register(Device)
-class DeviceAdmin(ModelAdmin):
+class DeviceAdmin(PreviewedAdmin):
     """Doors and sensors. They come by `enrol_device`; the log keeps their names, so they stay."""
 
     list_display = ("name_or_id", "device_id", "kind", "enabled", "last_seen", "firmware_version")

@@ -1,16 +1,13 @@
-"""People, the groups they are in, and their cards on one page."""
+"""People and their cards on one page."""
 
 from collections.abc import Callable
 from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.widgets import AutocompleteSelectMultiple
 from django.db import transaction
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
-from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from policies import uid
@@ -20,9 +17,7 @@ from policies.admin.until import UntilForm, ask
 from policies.admin.visits import visit_list
 from policies.consequences import listed
 from policies.console import StackedInline, counted, spell, warn_of_expired, warn_of_random
-from policies.models import Card, Device, PeopleGroup, Person, folded
-
-MOST_MEMBERS = 100
+from policies.models import Card, Device, Person, folded
 
 
 class CardInline(StackedInline):
@@ -34,6 +29,10 @@ class CardInline(StackedInline):
     extra = 0
     show_change_link = True
     verbose_name_plural = "cards"
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        may_change = self.has_change_permission(request, obj)
+        return self.fields if may_change else ("uid", *self.fields[1:])
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -182,74 +181,3 @@ class PersonAdmin(PreviewedAdmin):
         count = len(people)
         noun = "person is" if count == 1 else "people are"
         self.message_user(request, f"{count} {noun} {done}.")
-
-
-class GroupForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
-    """Members come and go one by one, so that two who edit a group undo nothing of each other's,
-    and a group of thousands is no form of thousands."""
-
-    newcomers = forms.ModelMultipleChoiceField(
-        Person.objects.all(),
-        required=False,
-        label="Add people",
-        widget=AutocompleteSelectMultiple(Card._meta.get_field("person"), admin.site),
-    )
-    leavers = forms.ModelMultipleChoiceField(
-        Person.objects.all(),
-        required=False,
-        label="Take out",
-        widget=AutocompleteSelectMultiple(Card._meta.get_field("person"), admin.site),
-    )
-
-
-@admin.register(PeopleGroup)
-class PeopleGroupAdmin(PreviewedAdmin):
-    """People who share rules."""
-
-    list_display = ("name", "member_count", "rule_list", "exempt_from_lockdown")
-    search_fields = ("name",)
-    search_help_text = "A part of the name."
-    form = GroupForm
-    fields = ("name", "exempt_from_lockdown", "members", "newcomers", "leavers")
-    readonly_fields = ("members",)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[PeopleGroup]:
-        groups: QuerySet[PeopleGroup] = super().get_queryset(request)
-        return groups.annotate(members_in_all=Count("people")).prefetch_related("rules")
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        if not self.has_change_permission(request, obj):
-            return ("name", "exempt_from_lockdown", "members")
-        return self.fields if obj else ("name", "exempt_from_lockdown", "newcomers")
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        obj.people.remove(*form.cleaned_data.get("leavers", ()))
-        obj.people.add(*form.cleaned_data.get("newcomers", ()))
-
-    @admin.display(description="people", ordering="members_in_all")
-    def member_count(self, group: Any) -> int:
-        count: int = group.members_in_all
-        return count
-
-    @admin.display(description="rules")
-    def rule_list(self, group: PeopleGroup) -> str:
-        rules = [str(rule) for rule in group.rules.all()]
-        return listed(rules, most=3) if rules else "none yet"
-
-    @admin.display(description="people")
-    def members(self, group: PeopleGroup) -> SafeString | str:
-        people = group.people.all()
-        links = format_html_join(
-            ", ",
-            '<a href="{}">{}</a>',
-            (
-                (reverse("admin:policies_person_change", args=(one.pk,)), one.name)
-                for one in people[:MOST_MEMBERS]
-            ),
-        )
-        count = people.count()
-        if count <= MOST_MEMBERS:
-            return links or "nobody yet"
-        every = f"{reverse('admin:policies_person_changelist')}?groups__id__exact={group.pk}"
-        return format_html('{} … <a href="{}">all {} people</a>', links, every, count)

@@ -1,10 +1,11 @@
 """Schedules with their weekly windows, and the holidays that override them."""
 
+import datetime as dt
 from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Case, CharField, Q, QuerySet, Value, When
+from django.db.models import Case, CharField, QuerySet, Value, When
 from django.db.models.functions import Cast, Concat
 from django.http import HttpRequest
 from django.template.loader import render_to_string
@@ -18,11 +19,12 @@ from policies.consequences import listed
 from policies.console import StackedInline
 from policies.models import Holiday, HolidayWindow, Schedule, ScheduleWindow
 from policies.rules import Window
+from policies.schedules import EVERY_DAY
 from policies.week import Spans
 
 
 class WindowForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
-    days = DaysField(help_text="The days on which it begins.")
+    days = DaysField(initial=EVERY_DAY, help_text="The days on which it begins.")
 
 
 class ScheduleWindowInline(StackedInline):
@@ -66,7 +68,7 @@ class ScheduleAdmin(PreviewedAdmin):
         return self.fields if obj else ("name",)
 
     def preview_context(self, saved: Schedule) -> dict[str, Any]:
-        return {"week_then": spans_of(saved)}
+        return {"week_then": spans_of(Schedule.objects.get(pk=saved.pk))}
 
     @admin.display(description="week")
     def grid(self, schedule: Schedule) -> SafeString:
@@ -98,6 +100,16 @@ class HolidayWindowInline(StackedInline):
     verbose_name_plural = "windows of its own"
 
 
+def comes(today: dt.date) -> Case:
+    """The next date of a holiday, as text."""
+    day = f"{today:%m-%d}"
+    return Case(
+        When(yearly=False, then=Cast("date", CharField())),
+        When(yearly_on__gte=day, then=Concat(Value(f"{today.year}-"), "yearly_on")),
+        default=Concat(Value(f"{today.year + 1}-"), "yearly_on"),
+    )
+
+
 @admin.register(Holiday)
 class HolidayAdmin(PreviewedAdmin):
     """Days on which schedules rest; those to come stand first."""
@@ -110,19 +122,13 @@ class HolidayAdmin(PreviewedAdmin):
     inlines = (HolidayWindowInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Holiday]:
-        today = timezone.localdate()
-        day = f"{today:%m-%d}"
-        comes = Case(
-            When(yearly=False, then=Cast("date", CharField())),
-            When(yearly_on__gte=day, then=Concat(Value(f"{today.year}-"), "yearly_on")),
-            default=Concat(Value(f"{today.year + 1}-"), "yearly_on"),
-        )
         rows: QuerySet[Holiday] = super().get_queryset(request)
-        return (
-            rows.prefetch_related("windows")
-            .annotate(is_over=Q(yearly=False, date__lt=today), comes=comes)
-            .order_by("is_over", "comes", "yearly")
-        )
+        return rows.prefetch_related("windows").annotate(comes=comes(timezone.localdate()))
+
+    def get_ordering(self, request: HttpRequest) -> list[Any]:
+        today = timezone.localdate()
+        is_over = Case(When(yearly=False, date__lt=today, then=1), default=0)
+        return [is_over, comes(today), "yearly"]
 
     @admin.display(description="date", ordering="comes")
     def next_day(self, holiday: Holiday) -> str:
