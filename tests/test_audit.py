@@ -315,6 +315,7 @@ WHO_SIGNS_IN = {
     "a role deleted": (
         lambda: Group.objects.get(name="viewer").delete(),
         [("deleted", "group", "viewer", {"name": "viewer", "permissions": [
+            "Access | access log entry | Can view access log entry",
             "Sensors | reading | Can view reading",
             "people, cards and devices | device | Can view device"]}, None),
          ("changed", "user", "the-viewer", {"groups": ["viewer"]}, {"groups": []})],
