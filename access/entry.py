@@ -120,8 +120,7 @@ def _valid_at(at: dt.datetime, whose: str = "") -> Q:
 def _rules_at(state: DoorState) -> list[tuple[int | None, RuleScope]]:
     """The rules that open this door, each with the group that it is for; None is everyone."""
     groups = dict(Rule.objects.values_list("name", "group"))
-    rules = Rule.objects.scopes_for({group for group in groups.values() if group is not None})
-    return [(groups[rule.name], rule) for rule in rules if rule.covers(state)]
+    return [(groups[rule.name], rule) for rule in Rule.objects.scopes() if rule.covers(state)]
 
 
 def _groups_of_people(telling: set[int]) -> defaultdict[int, frozenset[int]]:

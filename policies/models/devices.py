@@ -7,6 +7,7 @@ from django.utils import timezone
 from policies.changes import PolicyQuerySet
 from policies.models.names import DEVICE_ID, NO_NUL, Named, NamedQuerySet
 from policies.models.schedules import Holiday, Schedule, ScheduleWindow
+from policies.prepared import Prepared
 from policies.rules import DoorState, Identity
 
 LOCKDOWN = "On: every card is refused, except those of groups that are exempt."
@@ -150,15 +151,13 @@ class Door(Lockable):
 
         Holidays are those that its always-unlocked schedule needs; they do not lift the other.
         """
-        zones = dict(Zone.objects.filter(devices=self.device_id).values_list("pk", "lockdown"))
+        zones = dict(ZONES.rows(self.device_id))
         windows = ScheduleWindow.objects.of(self.always_locked_id, self.always_unlocked_id)
         return DoorState(
             device_id=self.device_id,
             switched_on=self.switched_on,
             zones=frozenset(zones),
-            lockdown=self.lockdown
-            or any(zones.values())
-            or House.objects.filter(lockdown=True).exists(),
+            lockdown=self.lockdown or any(zones.values()) or bool(HOUSE.rows()),
             locked_windows=windows.get(self.always_locked_id, ()),
             unlocked_windows=windows.get(self.always_unlocked_id, ()),
             holidays=Holiday.objects.values_of_all() if self.always_unlocked_id else (),
@@ -171,6 +170,12 @@ class Zone(Named, Lockable):  # noqa: DJ008  # Named has it
     devices = models.ManyToManyField(Device, blank=True, related_name="zones")
 
     objects = NamedQuerySet["Zone"].as_manager()
+
+
+ZONES = Prepared(
+    lambda device: Zone.objects.filter(devices=device).order_by().values_list("pk", "lockdown")
+)
+HOUSE = Prepared(lambda: House.objects.filter(lockdown=True).values_list("pk"))
 
 
 class Presence(models.Model):

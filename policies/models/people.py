@@ -17,6 +17,7 @@ from policies.models.names import MAX_NAME, NO_NUL, checked_name, folded
 from policies.models.rules import PeopleGroup, Rule
 from policies.models.schedules import Holiday
 from policies.models.visits import Visit
+from policies.prepared import Prepared
 from policies.rules import CardStatus as Status
 from policies.rules import Credential
 from policies.snapshot import snapshot
@@ -115,15 +116,17 @@ class CardQuerySet(PolicyQuerySet["Card"]):
         for a visitor: however many there are of anything.
         """
         with snapshot() as as_of:
-            card = self.with_holders().filter(uid=card_uid).first()
-            if card is None:
+            found = CARD.row(card_uid)
+            if found is None:
                 return None
+            *of_card, is_visitor = found
+            card = _card(card_uid, *of_card)
             person = card.person
-            visits = Visit.objects.terms_for({card.uid: person.pk}) if card.is_visitor else {}
-            groups = dict(person.groups.values_list("pk", "exempt_from_lockdown"))
+            visits = Visit.objects.terms_for({card.uid: person.pk}) if is_visitor else {}
+            groups = dict(GROUPS.rows(person.pk))
             credential = Credential(
                 **card.own_terms(),
-                rules=Rule.objects.scopes_for(groups),
+                rules=Rule.objects.scopes_for(person.pk),
                 lockdown_exempt=any(groups.values()),
                 as_of=as_of,
                 visits=visits.get(card.uid),
@@ -284,6 +287,32 @@ class Card(models.Model):
             raise CardBlocked
         # Not inactive: that would end the alert when a thief tries the card.
         return Status.BLOCKED
+
+
+def _card(card_uid: str, *found: Any) -> Card:
+    """A card and its holder, of what CARD finds."""
+    of_card, of_person = found[: len(OF_CARD)], found[len(OF_CARD) :]
+    person = Person(**dict(zip(OF_PERSON, of_person, strict=True)))
+    return Card(uid=card_uid, person=person, **dict(zip(OF_CARD, of_card, strict=True)))
+
+
+OF_CARD = ("status", "valid_from", "valid_until")
+OF_PERSON = ("id", "name", "active", "valid_from", "valid_until")
+CARD = Prepared(
+    lambda card_uid: (
+        Card.objects.with_holders()
+        .filter(uid=card_uid)
+        .order_by()
+        .values_list(*OF_CARD, *(f"person__{name}" for name in OF_PERSON), "is_visitor")
+    )
+)
+GROUPS = Prepared(
+    lambda person: (
+        PeopleGroup.objects.filter(people=person)
+        .order_by()
+        .values_list("pk", "exempt_from_lockdown")
+    )
+)
 
 
 def _latest(*moments: dt.datetime | None) -> dt.datetime | None:

@@ -9,6 +9,7 @@ from django.db.models import Q
 from policies.models.devices import Door, Zone
 from policies.models.names import Named, NamedQuerySet
 from policies.models.schedules import Schedule, ScheduleWindow
+from policies.prepared import Prepared
 from policies.rules import RuleScope
 
 MOST_TOLD = 80  # characters of a name that tells what a rule says
@@ -27,14 +28,23 @@ class PeopleGroup(Named):
 
 
 class RuleQuerySet(NamedQuerySet["Rule"]):
-    def scopes_for(self, groups: Collection[int]) -> tuple[RuleScope, ...]:
-        """The rules for everyone and for these groups, as values, in their order.
+    def scopes(self) -> tuple[RuleScope, ...]:
+        """These rules as values, in the order of their names.
 
         One query; one when some name doors, one when some have a schedule. A zone stays a zone:
         its doors know that they are in it.
         """
-        rows = self.filter(Q(group=None) | Q(group__in=groups)).order_by("name")
-        rules = list(rows.values_list("pk", "name", "every_door", "zone", "schedule"))
+        return self._scopes(self.scope_rows())
+
+    def scopes_for(self, person: int) -> tuple[RuleScope, ...]:
+        """The rules for everyone and for the groups of a person; as `scopes`."""
+        return self._scopes(FOR_PERSON.rows(person))
+
+    def scope_rows(self) -> models.QuerySet["Rule", Any]:
+        columns = ("pk", "name", "every_door", "zone", "schedule")
+        return self.order_by("name").values_list(*columns)
+
+    def _scopes(self, rules: Collection[Any]) -> tuple[RuleScope, ...]:
         doors = self._doors_of([pk for pk, _, every_door, *_ in rules if not every_door])
         windows = ScheduleWindow.objects.of(*{schedule for *_, schedule in rules})
         return tuple(
@@ -86,6 +96,14 @@ class Rule(Named):
     )
 
     objects = RuleQuerySet.as_manager()
+
+
+def _for_person(person: Any) -> models.QuerySet[Rule, Any]:
+    groups = PeopleGroup.objects.filter(people=person).order_by().values("pk")
+    return Rule.objects.filter(Q(group=None) | Q(group__in=groups)).scope_rows()
+
+
+FOR_PERSON = Prepared(_for_person)
 
 
 def told_rule(rule: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from policies.changes import PolicyQuerySet
 from policies.models.devices import Device, Door
+from policies.prepared import Prepared
 from policies.rules import Identity
 from policies.snapshot import snapshot
 
@@ -19,21 +20,20 @@ class CertificateQuerySet(PolicyQuerySet["Certificate"]):
     def find_identity(self, fingerprint: str) -> Identity | None:
         """Whose certificate that is, or None when it is not on record."""
         with snapshot() as as_of:
-            rows = self.select_related("device__door").filter(fingerprint=fingerprint)
-            certificate = rows.first()
-            if certificate is None:
+            found = IDENTITY.row(fingerprint)
+            if found is None:
                 return None
-            device = certificate.device
-            door: Door | None = getattr(device, "door", None)
+            device_id, kind, name, enabled, not_before, not_after, revoked_at, *of_door = found
+            door = Door(device_id=device_id, **dict(zip(OF_DOOR, of_door, strict=True)))
             return Identity(
-                device_id=device.device_id,
-                kind=device.kind,
-                name=device.name,
-                enabled=device.enabled,
-                not_before=certificate.not_before,
-                not_after=certificate.not_after,
-                revoked=certificate.revoked_at is not None,
-                door=door.state() if door else None,
+                device_id=device_id,
+                kind=kind,
+                name=name,
+                enabled=enabled,
+                not_before=not_before,
+                not_after=not_after,
+                revoked=revoked_at is not None,
+                door=door.state() if door.switched_on is not None else None,
                 as_of=as_of,
             )
 
@@ -61,6 +61,20 @@ class Certificate(models.Model):
 
     def __str__(self) -> str:
         return f"{self.device_id}, until {self.not_after:%Y-%m-%d}"
+
+
+OF_DOOR = ("switched_on", "lockdown", "always_locked_id", "always_unlocked_id")
+IDENTITY = Prepared(
+    lambda fingerprint: (
+        Certificate.objects.filter(fingerprint=fingerprint)
+        .order_by()
+        .values_list(
+            "device", "device__kind", "device__name", "device__enabled",
+            "not_before", "not_after", "revoked_at",
+            *(f"device__door__{name}" for name in OF_DOOR),
+        )
+    )
+)  # fmt: skip
 
 
 class PolicyRevisionManager(models.Manager["PolicyRevision"]):
