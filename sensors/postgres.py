@@ -18,17 +18,20 @@ COPY = f"COPY {SensorReading._meta.db_table} ({COLUMNS}) FROM STDIN"
 NULL = r"\N"
 # What would end a value or a row.
 ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+# Nearly always all are new, so it answers with those that were not.
 ENTER = (
-    f"INSERT INTO {AcceptedReading._meta.db_table} (id, accepted_at)"  # noqa: S608  # our own name
-    " SELECT id, %s FROM unnest(%s::uuid[]) AS id ON CONFLICT DO NOTHING RETURNING id::text"
+    "WITH ids AS (SELECT unnest(%s::uuid[]) AS id), new AS ("  # noqa: S608  # our own name
+    f"INSERT INTO {AcceptedReading._meta.db_table} (id, accepted_at)"
+    " SELECT id, %s FROM ids ON CONFLICT DO NOTHING RETURNING id)"
+    " SELECT id::text FROM ids WHERE id NOT IN (SELECT id FROM new)"
 )
 
 
 def enter(ids: Collection[str], accepted_at: dt.datetime) -> set[str]:
     """Enter ids into the ledger; those that were not in it."""
     with connection.cursor() as cursor:
-        cursor.execute(ENTER, [accepted_at, f"{{{','.join(sorted(ids))}}}"])
-        return {id for (id,) in cursor.fetchall()}
+        cursor.execute(ENTER, [f"{{{','.join(sorted(ids))}}}", accepted_at])
+        return {*ids} - {id for (id,) in cursor.fetchall()}
 
 
 def copy(entries: Sequence[Entry]) -> None:
