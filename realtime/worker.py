@@ -37,6 +37,7 @@ DATA_ERRORS = (DataError, IntegrityError, ValidationError, ValueError, KeyError,
 
 Chore = Callable[[], None]
 Found = dict[str, list[Message]]
+Stored = list[tuple[str, list[Message]]]
 
 
 class Worker:
@@ -50,6 +51,7 @@ class Worker:
         self._due: dict[str, float] = {}
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
         self._ahead: Future[Found] | None = None
+        self._stored: Stored = []  # committed, not acknowledged yet
 
     def run(self) -> None:
         """Work until `stopping` is set; a batch that was begun is finished."""
@@ -85,11 +87,14 @@ class Worker:
             self._store_all(consume.claim_stuck(self.client, self.name, BATCH))
         if self._is_due("care", CARE_EVERY):
             self.care()
-        found = self._store_all(self._next())
+        found = self._next()
+        self._store_kinds(found)
+        if not self._ahead:
+            self._acknowledge(self._take_stored())
         rest = PACE_SECONDS - (time.monotonic() - begun)
         if found and rest > 0:
             time.sleep(rest)
-        return found
+        return bool(found)
 
     def drain(self) -> None:
         """Store everything that is there now (tests, and before a restore)."""
@@ -108,28 +113,36 @@ class Worker:
             feed.prune(timezone.now())
 
     def _next(self) -> Found:
-        """What to store now. After a full batch the next one is read while that is stored: the
-        database and Python take about as long."""
-        found = self._ahead.result() if self._ahead else self._read()
+        """What to store now. After a full batch the one before is acknowledged and the next one
+        read while that is stored: the database and Python take about as long."""
+        found = self._ahead.result() if self._ahead else self._read([])
         self._ahead = None
         if any(len(messages) == BATCH for messages in found.values()) and not self.stopping:
-            self._ahead = self._reader.submit(self._read)
+            self._ahead = self._reader.submit(self._read, self._take_stored())
         return found
 
-    def _read(self) -> Found:
+    def _read(self, stored: Stored) -> Found:
+        self._acknowledge(stored)
         return consume.read(self.client, self.name, BATCH, BLOCK_MS)
 
     def _forget_ahead(self) -> None:
-        """What was read ahead is pending under our name: `prepare` finds it there."""
+        """What was read ahead or not acknowledged is pending under our name: `prepare` finds it
+        there."""
+        self._stored = []
         if self._ahead:
             self._ahead.exception()  # waits for its end
             self._ahead = None
 
     def _store_all(self, found: Found) -> bool:
+        """Store and acknowledge; whether there was something."""
+        self._store_kinds(found)
+        self._acknowledge(self._take_stored())
+        return bool(found)
+
+    def _store_kinds(self, found: Found) -> None:
         for kind in streams.kinds():
             if found.get(kind):
                 self._store(kind, found[kind])
-        return bool(found)
 
     def _store(self, kind: str, messages: list[Message]) -> None:
         """Store a batch; halve it while it holds an entry that no store will take."""
@@ -144,6 +157,14 @@ class Worker:
             self._store(kind, messages[:middle])
             self._store(kind, messages[middle:])
         else:
+            self._stored.append((kind, messages))
+
+    def _take_stored(self) -> Stored:
+        stored, self._stored = self._stored, []
+        return stored
+
+    def _acknowledge(self, stored: Stored) -> None:
+        for kind, messages in stored:
             consume.acknowledge(self.client, kind, messages)
 
     def _is_due(self, name: str, every: float) -> bool:
