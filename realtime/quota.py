@@ -58,6 +58,8 @@ BEGIN = Script(BEGAN + "return began(KEYS[1], tonumber(ARGV[1]))")
 # KEYS: the stream, SINCE, and the set of each claim. ARGV: the stream's field, the entry that is
 # recorded when no claim is granted, the time, how long sets are kept, and the claims.
 # The set comes first: should the stream refuse the entry, a place is lost, never one too many.
+# Whether there is memory Redis asks at the first command that writes only, and only where that
+# takes some: EXPIRE as the first would let all that follows into a Redis that is full.
 TAKE = Script(
     BEGAN
     + """
@@ -66,7 +68,7 @@ local none = 0
 for number, claim in ipairs(cjson.decode(ARGV[5])) do
   local taken = KEYS[2 + number]
   for _, id in ipairs(claim.known) do redis.call('SADD', taken, id) end
-  redis.call('EXPIRE', taken, ARGV[4])
+  if #claim.known > 0 then redis.call('EXPIRE', taken, ARGV[4]) end
   local again = redis.call('SISMEMBER', taken, claim.id) == 1
   local room = redis.call('SCARD', taken) < claim.most
   if not again and room and claim.began < since then
