@@ -77,6 +77,9 @@ async def _send(running: Stack, files: Path, sensor: str, batches: int) -> None:
     for _ in range(batches):
         body = {"device_id": sensor, "readings": list(itertools.islice(readings, BATCH))}
         status, reply = await connection.post("/api/sensors/ingest", body)
+        while status == 503:  # the disk is busy with the batches of the others
+            await asyncio.sleep(1)
+            status, reply = await connection.post("/api/sensors/ingest", body)
         if judge_reading(body, status, reply | {"device_id": sensor}) or reply["rejected"]:
             raise SystemExit(f"a batch was refused: {status} {reply}")
     await connection.close()

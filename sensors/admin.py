@@ -1,13 +1,17 @@
 """Readings in the console: evidence, to be read only."""
 
 from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 
 from policies.evidence import DaysFilter, EvidenceAdmin
 from policies.models import Device
+from policies.moments import parse_moment
 from sensors.models import FLAG_WORDS, UNITS, SensorReading
 
 
@@ -28,6 +32,14 @@ class DeviceFilter(admin.SimpleListFilter):
 
 class TimeFilter(DaysFilter):
     column = "time"
+
+
+class ReadingList(ChangeList):
+    """Its links say when: a hypertable finds a row by its time, not by its id."""
+
+    def url_for_result(self, result: Any) -> str:
+        when = urlencode({"at": result.time.isoformat()})
+        return f"{super().url_for_result(result)}?{when}"
 
 
 @admin.register(SensorReading)
@@ -53,6 +65,21 @@ class SensorReadingAdmin(EvidenceAdmin):
         name = Device.objects.filter(device_id=OuterRef("device_id")).values("name")
         rows: QuerySet[SensorReading] = super().get_queryset(request)
         return rows.annotate(device_name=Subquery(name))
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
+        return ReadingList
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> SensorReading | None:
+        """The reading of the page, looked for at its time only where the link says that."""
+        try:
+            at = parse_moment(request.GET["at"])
+            return self.get_queryset(request).filter(time=at, pk=UUID(object_id)).first()
+        except KeyError:
+            return super().get_object(request, object_id, from_field)
+        except ValueError:
+            return None
 
     @admin.display(ordering="device_id")
     def device(self, reading: SensorReading) -> str:

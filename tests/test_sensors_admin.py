@@ -1,5 +1,7 @@
 """The console shows readings and changes none."""
 
+import re
+
 import pytest
 from django.contrib.auth.models import User
 
@@ -84,6 +86,21 @@ def test_evidence_is_not_changed(owner, reading):
     reading.refresh_from_db()
     assert answer.status_code == 403
     assert reading.temperature == 21.5000004
+
+
+def test_the_lists_link_finds_a_reading_at_its_time(console, reading):
+    (link,) = re.findall(rf'href="({LIST}{reading.pk}/change/[^"]*)"', listed(console))
+    elsewhere = console.get(link.replace("T11", "T12"))
+
+    assert "at=2026-11-23T11" in link
+    assert "120.5" in console.get(link).content.decode()
+    assert elsewhere.status_code == 302  # to the start page, which says so
+    assert console.get(f"{LIST}nonsense/change/?at=2026-11-23T11:00:00Z").status_code == 302
+    assert console.get(f"{LIST}{reading.pk}/change/?at=today").status_code == 302
+
+
+def listed(console):
+    return console.get(LIST).content.decode()
 
 
 def test_the_list_has_no_actions(owner, reading):

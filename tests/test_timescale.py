@@ -179,6 +179,8 @@ def test_readings_are_a_hypertable_of_days_without_a_key(on_timescale):
     assert dimensions == [("time", DAY)]
     assert timescale.readings_have_key() is False
     assert timescale.keeps_sums() is True
+    indexes = "SELECT indexname FROM pg_indexes WHERE tablename = 'sensor_readings' ORDER BY 1"
+    assert answers(indexes) == [("readings_by_device",), ("readings_newest_first",)]
 
 
 def test_the_database_compresses_drops_and_repairs_by_itself(on_timescale):

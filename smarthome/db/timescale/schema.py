@@ -4,7 +4,7 @@
 
 from typing import Any
 
-from django.db.models import Field, Model
+from django.db.models import Model
 from timescale.db.backends.postgresql.schema import TimescaleSchemaEditor
 from timescale.db.models.fields import TimescaleDateTimeField
 
@@ -30,20 +30,11 @@ class SchemaEditor(TimescaleSchemaEditor):
         if self._is_hypertable(model):
             super()._set_chunk_time_interval(model, field)
 
-    def _drop_primary_key(self, model: type[Model]) -> None:
-        """A unique index of a hypertable must hold the time. What finds a row by its key stays."""
-        super()._drop_primary_key(model)
-        table, key = model._meta.db_table, self._key(model)
-        self.execute(
-            f"CREATE INDEX {self.quote_name(f'{table}_by_{key.column}')} "
-            f"ON {self.quote_name(table)} ({self.quote_name(key.column)})"
-        )
-
     def _make_plain(self, model: type[Model]) -> None:
         """Copy a hypertable into a plain table with its key; of rows with one key the first."""
         table = self.quote_name(model._meta.db_table)
         plain = self.quote_name(f"{model._meta.db_table}_plain")
-        key = self.quote_name(self._key(model).column)
+        key = self.quote_name(model._meta.pk.column)
         self.execute(f"CREATE TABLE {plain} (LIKE {table} INCLUDING DEFAULTS)")
         self.execute(
             f"INSERT INTO {plain} SELECT DISTINCT ON ({key}) * FROM {table} ORDER BY {key}"
@@ -63,6 +54,3 @@ class SchemaEditor(TimescaleSchemaEditor):
                 [model._meta.db_table],
             )
             return bool(cursor.rowcount)
-
-    def _key(self, model: type[Model]) -> "Field[Any, Any]":
-        return model._meta.pk
