@@ -74,12 +74,14 @@ servers:
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 			apt-get install -y -qq postgresql redis-server nginx strace libfaketime >/dev/null; fi
 
-test: lint browser servers ## run every check and every test, embedded and in production mode
-	@echo "Tests, and beside them the short faults …"
+# The short faults wait most of their time, so they run beside the checks and the first tests.
+test: .venv/installed-dev browser servers ## run every check and every test, embedded and in production mode
 	@QUICK=1 TIMED=0 $(PY) -m tests.faults >.venv/faults.txt 2>&1 & faults=$$!; \
 		trap 'kill $$faults' INT TERM; \
+		$(MAKE) lint && echo "Tests, and beside them the short faults …" && \
 		$(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -p tests.measured_once \
 			--cov --cov-report= --cov-fail-under=0; tests=$$?; \
+		[ $$tests = 0 ] || kill $$faults 2>/dev/null; \
 		wait $$faults || tests=1; cat .venv/faults.txt; exit $$tests
 	@$(PY) -m tests.production --cov --cov-append --cov-report=term-missing:skip-covered
 

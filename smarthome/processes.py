@@ -22,6 +22,9 @@ HOUSE = {
 UPKEEP = {"upkeep": ("upkeep",)}
 # Commands that serve until a signal ends them.
 SERVERS = ("serve", *(arguments[0] for arguments in (HOUSE | UPKEEP).values()))
+# How far they stand back from the processor (`nice`): who answers doors goes first. A worker that
+# is killed and starts again takes a processor for seconds.
+YIELDS = {"run_worker": 5, "upkeep": 10}
 # Who works on the database under another role than the app's (smarthome/database_roles.py).
 ROLES = {
     "bootstrap": "MIGRATION_DATABASE_URL",

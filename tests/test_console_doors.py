@@ -165,6 +165,18 @@ def test_several_at_once_by_action(operator, door, zone):
     assert Zone.objects.get().lockdown
 
 
+def test_a_zone_that_is_locked_down_is_not_deleted(console, zone):
+    manager = console("manager")
+    several = {"action": "delete_selected", "_selected_action": [zone.pk], "post": "yes"}
+    zone.set_lockdown(True)
+
+    alone = manager.post(page("zone_delete", zone.pk), {"post": "yes"})
+    among = manager.post(page("zone_changelist"), several)
+
+    assert (alone.status_code, among.status_code) == (403, 403)
+    assert Zone.objects.get() == zone
+
+
 @pytest.mark.parametrize("role", ["viewer", "operator", "owner"])
 def test_every_page_says_that_something_is_locked_down(console, door, zone, role):
     client = console(role)

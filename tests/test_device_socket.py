@@ -9,8 +9,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.house import House, open_house
-from tests.sockets import ask, device_socket, receive, sign_in, viewer_socket, wait_for
+from tests.sockets import ask, device_socket, receive, send, sign_in, viewer_socket, wait_for
 
+DOORS = "from policies.models import Door"
 DEVICES = {"front-door": "door", "kitchen": "sensor"}
 
 
@@ -96,6 +97,42 @@ def test_a_wrong_frame_is_told_what_is_wrong_and_the_next_is_taken(house, text, 
     assert error["error"]["code"] == code
     assert set(error["error"]) == {"code", "message", "details"}
     assert after["type"] == "ack"
+
+
+@pytest.fixture
+def kept_open(house: House) -> Iterator[None]:
+    """The front door has a schedule that keeps it open at any time."""
+    start = (
+        "from policies.models import *; import datetime as dt;"
+        "always = Schedule.objects.create(name='always');"
+        "always.windows.create(days=127, starts_at=dt.time(), ends_at=dt.time());"
+        "Door.objects.update(always_unlocked=always)"
+    )
+    end = "Door.objects.update(always_unlocked=None, lockdown=False)"
+    house.manage("shell", "--no-imports", "-c", start)
+    yield
+    house.manage("shell", "--no-imports", "-c", f"{DOORS}; {end}")
+
+
+def test_a_door_is_told_to_stay_open_and_to_lock_in_a_lockdown(house, kept_open):
+    lock_down = f"{DOORS}; Door.objects.update(lockdown=True)"
+    with device_socket(house, "front-door") as socket:
+        told = wait_for(socket, "command")
+        send(socket, type="command_result", id=told["id"], ok=True)
+        acknowledged = ask(socket, type="door_event", event="closed")
+        house.manage("shell", "--no-imports", "-c", lock_down)
+        while (last := wait_for(socket, "command"))["command"] == "unlock":
+            pass
+
+    assert told == {"type": "command", "id": told["id"], "command": "unlock", "seconds": 25}
+    assert acknowledged["type"] == "ack"  # a result is answered by nothing
+    assert last == {"type": "command", "id": last["id"], "command": "lock"}
+    assert last["id"] != told["id"]
+
+
+def test_a_door_without_such_a_schedule_is_told_nothing(house):
+    with device_socket(house, "front-door") as socket, pytest.raises(TimeoutError):
+        receive(socket, timeout=2)
 
 
 def test_a_binary_frame_is_malformed(house):

@@ -8,7 +8,7 @@ import pytest
 from django.conf import settings
 from django.db import OperationalError, ProgrammingError, connection, transaction
 
-from realtime.reserved import Late, Reserve
+from realtime.reserved import DEADLINE, Late, Reserve
 
 pytestmark = [
     pytest.mark.skipif(settings.EMBEDDED, reason="needs PostgreSQL: the production pass runs it"),
@@ -59,42 +59,45 @@ def test_inside_a_transaction_it_runs_on_that_transactions_connection(reserve):
         assert reserve.run(own_process) == own_process()
 
 
-def test_whoever_waits_hears_in_time(reserve):
-    gate = threading.Event()
+TRIES = 5  # of which the shortest counts: a busy machine prolongs some
+
+
+def waited(reserve, work, seconds=DEADLINE, within=None):
+    """How long somebody waited who got no answer."""
     begun = time.monotonic()
-
     with pytest.raises(Late):
-        reserve.run(gate.wait)
+        reserve.run(work, seconds=seconds, by=begun + within if within else 0.0)
+    return time.monotonic() - begun
 
-    assert 0.07 < time.monotonic() - begun < 0.12
-    gate.set()
+
+def waits(reserve, questions=1, **limits):
+    """How long each of some questions waits that nobody answers."""
+    tries = []
+    for _ in range(TRIES):
+        gate = threading.Event()
+        tries.append([waited(reserve, gate.wait, **limits) for _ in range(questions)])
+        gate.set()
+        assert eventually(lambda: reserve.run(own_process) > 0)
+    return list(map(min, zip(*tries, strict=True)))
+
+
+def test_whoever_waits_hears_in_time(reserve):
+    (seconds,) = waits(reserve)
+
+    assert 0.07 < seconds < 0.12
 
 
 def test_after_a_question_without_an_answer_others_wait_less_until_there_is_one(reserve):
-    gate = threading.Event()
-    with pytest.raises(Late):
-        reserve.run(gate.wait)
-    begun = time.monotonic()
+    _, seconds = waits(reserve, questions=2)
 
-    with pytest.raises(Late):
-        reserve.run(gate.wait)
-    waited = time.monotonic() - begun
-    gate.set()
-
-    assert 0.03 < waited < 0.07
-    assert eventually(lambda: reserve.run(own_process) > 0)
-    assert reserve.run(lambda: scalar("SELECT 7 FROM pg_sleep(0.06)")) == 7
+    assert 0.03 < seconds < 0.07
+    assert eventually(lambda: reserve.run(lambda: scalar("SELECT 7 FROM pg_sleep(0.06)")) == 7)
 
 
 def test_the_time_by_which_an_answer_is_needed_counts_too(reserve):
-    gate = threading.Event()
-    begun = time.monotonic()
+    (seconds,) = waits(reserve, within=0.03)
 
-    with pytest.raises(Late):
-        reserve.run(gate.wait, by=begun + 0.03)
-
-    assert time.monotonic() - begun < 0.08
-    gate.set()
+    assert seconds < 0.08
 
 
 def test_a_thread_that_is_only_late_goes_on_and_one_that_is_stuck_is_replaced(reserve, caplog):
@@ -136,7 +139,7 @@ def test_all_who_ask_the_same_at_once_are_answered_by_one(reserve):
 
     def slow():
         asked.append(1)
-        time.sleep(0.05)
+        time.sleep(0.3)  # until all have asked
         return len(asked)
 
     def ask():
@@ -160,9 +163,8 @@ def test_idle_connections_are_asked_now_and_then(monkeypatch):
 
     for process in first:
         scalar(f"SELECT pg_terminate_backend({process})")
-    time.sleep(0.3)
 
-    assert not processes(reserve) & first
+    assert eventually(lambda: not processes(reserve) & first)
     reserve.stop()
 
 
@@ -180,13 +182,11 @@ def test_a_database_that_is_away_is_tried_until_it_is_back(monkeypatch):
 
     with pytest.raises(Late):
         reserve.run(own_process)
-    begun = time.monotonic()
-    with pytest.raises(Late):
-        reserve.run(own_process, seconds=5)  # known to be away by now: nobody waits
-    waited = time.monotonic() - begun
+    # Known to be away by now: nobody waits.
+    seconds = min(waited(reserve, own_process, seconds=5) for _ in range(TRIES))
     away.set()
 
-    assert waited < 0.05
+    assert seconds < 0.05
     assert eventually(lambda: reserve.run(own_process) > 0)
     reserve.stop()
 

@@ -537,6 +537,13 @@ def test_a_killed_process_is_started_again_within_two_seconds(stack, name):
     settle(stack)
 
 
+def test_who_answers_doors_goes_first(stack):
+    nice = {name: os.getpriority(os.PRIO_PROCESS, stack.pid(name)) for name in PROCESSES}
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+
+    assert nice == dict.fromkeys(PROCESSES, own) | {"worker": own + 5}
+
+
 def test_a_new_server_certificate_is_brought_to_nginx(stack):
     def serial() -> str:
         return ssl.get_server_certificate(("localhost", stack.https_port))

@@ -22,6 +22,7 @@ NOW = 1_795_419_421_542_123  # epoch microseconds, in November 2026
 HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 
 
+@pytest.mark.pure
 @pytest.mark.parametrize(
     ("text", "rate"),
     [
@@ -35,6 +36,7 @@ def test_a_rate_is_read(text, rate):
     assert parse_rate(text) == rate
 
 
+@pytest.mark.pure
 @pytest.mark.parametrize(
     "text", ["", "10", "ten/s", "-1/s", "0/s", "10/h", "1.5/s", "١٠/s", "1e3/s"]
 )
@@ -43,6 +45,7 @@ def test_a_rate_that_cannot_be_right_is_refused(text):
         parse_rate(text)
 
 
+@pytest.mark.pure
 def test_a_wrong_setting_stops_the_start_and_is_named():
     environment = os.environ | {"RATE_LIMIT_CHECK": "fast"}
     run = subprocess.run(
@@ -53,6 +56,7 @@ def test_a_wrong_setting_stops_the_start_and_is_named():
     assert "RATE_LIMIT_CHECK is 'fast'; write 10/s, 60/min, or 0 for none" in run.stderr
 
 
+@pytest.mark.pure
 @given(limit=st.integers(1, 2000), unit=st.sampled_from(["s", "min"]))
 def test_a_full_bucket_holds_exactly_the_burst(limit, unit):
     rate = parse_rate(f"{limit}/{unit}")
@@ -63,6 +67,7 @@ def test_a_full_bucket_holds_exactly_the_burst(limit, unit):
     assert allowed == [True] * rate.burst + [False] * 3
 
 
+@pytest.mark.pure
 def test_a_bucket_fills_again_one_by_one():
     rate = parse_rate("10/s")
     bucket = Buckets()
@@ -78,6 +83,7 @@ def test_a_bucket_fills_again_one_by_one():
     assert (after_a_minute.allowed, after_a_minute.remaining) == (True, 19)
 
 
+@pytest.mark.pure
 def test_a_refusal_says_when_to_come_back():
     rate = parse_rate("1/min")
     bucket = Buckets()
@@ -94,6 +100,7 @@ def test_a_refusal_says_when_to_come_back():
     assert bucket.take("anna", rate, NOW + 60 * SECOND).allowed
 
 
+@pytest.mark.pure
 def test_each_has_a_bucket_of_their_own():
     rate = parse_rate("1/min")
     bucket = Buckets()
@@ -103,6 +110,7 @@ def test_each_has_a_bucket_of_their_own():
     assert not bucket.take("anna", rate, NOW).allowed
 
 
+@pytest.mark.pure
 def test_a_clock_set_back_locks_nobody_for_long():
     rate = parse_rate("10/s")
     bucket = Buckets()
@@ -115,6 +123,7 @@ def test_a_clock_set_back_locks_nobody_for_long():
     assert allowed == [True] * 20 + [False]
 
 
+@pytest.mark.pure
 def test_memory_stays_bounded():
     rate = parse_rate("10/s")
     bucket = Buckets()
@@ -126,6 +135,7 @@ def test_memory_stays_bounded():
     assert list(bucket._arrivals) == ["late"]
 
 
+@pytest.mark.pure
 def test_threads_together_take_no_more_than_the_burst():
     rate = parse_rate("100/min")
     bucket = Buckets()

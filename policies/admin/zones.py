@@ -28,6 +28,10 @@ class ZoneAdmin(LockableAdmin, PreviewedAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Zone]:
         return super().get_queryset(request).prefetch_related("devices", "rules")
 
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Deleting a zone that is locked down would open its doors."""
+        return super().has_delete_permission(request, obj) and not (obj and obj.lockdown)
+
     @admin.display(description="devices")
     def device_list(self, zone: Zone) -> str:
         devices = [str(device) for device in zone.devices.all()]

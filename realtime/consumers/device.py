@@ -1,12 +1,15 @@
 """A device's socket: readings and door events in, acknowledged only when durable.
 
-Every frame is checked as a request would be: certificate, rate, fields.
+Every frame is checked as a request would be: certificate, rate, fields. A door whose schedule keeps
+it open is told so again and again, each time for a while: one that hears nothing more shuts.
 """
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from channels.exceptions import StopConsumer
 from django.db import DatabaseError
 from django.utils import timezone
 from rest_framework.exceptions import (
@@ -16,8 +19,10 @@ from rest_framework.exceptions import (
     ValidationError,
 )
 
+from access import clock
 from access.door_events import record as record_door_event
 from policies.authentication import CERTIFICATE_KEY, admit, identify
+from policies.ids import uuid7
 from policies.models import Device
 from realtime.consumers.frames import parsed
 from realtime.consumers.identity import NOT_ALLOWED, NOT_SIGNED_IN
@@ -26,6 +31,8 @@ from realtime.consumers.threads import on_thread
 from sensors.ingest import AcceptedBatch, ingest
 
 SUBPROTOCOL = "arduino"
+# Seconds. How often it is looked whether a door stays open, and how long it does when it was told.
+TELL_EVERY, OPEN_FOR = 10, 25
 
 # An exception as the contract's error, {"error": {...}}.
 Describe = Callable[[Exception], dict[str, Any]]
@@ -37,16 +44,25 @@ class DeviceConsumer(PatientConsumer):
     def __init__(self, describe: Describe) -> None:
         super().__init__()
         self.describe = describe
+        self._telling: asyncio.Task[None] | None = None
 
     async def connect(self) -> None:
         offered = self.scope.get("subprotocols", [])
         await self.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
+        device = None
         try:
-            await on_thread(self.scope, self._identify)
+            device = await on_thread(self.scope, self._identify)
         except (AuthenticationFailed, PermissionDenied) as error:
             await self._refuse(error)
+            return
         except DatabaseError as error:  # it is asked again with every frame
             await self.say({"type": "error", **self.describe(error)})
+        if device is None or device.kind == Device.Kind.DOOR:
+            self._telling = asyncio.create_task(self._tell())
+
+    async def disconnect(self, code: int) -> None:
+        if self._telling:
+            self._telling.cancel()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         try:
@@ -56,12 +72,40 @@ class DeviceConsumer(PatientConsumer):
         except Exception as error:  # noqa: BLE001  # described and, when unknown, logged
             await self.say({"type": "error", **self.describe(error)})
         else:
-            await self.say(reply)
+            if reply:
+                await self.say(reply)
+
+    async def _tell(self) -> None:
+        """Unlock a door for as long as its schedule keeps it open; lock it when that ends early."""
+        was_open = False
+        with suppress(StopConsumer):
+            while True:
+                try:
+                    is_open = await on_thread(self.scope, self._stays_open)
+                except (AuthenticationFailed, PermissionDenied) as error:
+                    await self._refuse(error)
+                    return
+                except DatabaseError:  # nothing is said, and a door that was open soon shuts
+                    is_open = was_open
+                else:
+                    if is_open:
+                        await self.say(_command("unlock", seconds=OPEN_FOR))
+                    elif was_open:
+                        await self.say(_command("lock"))
+                was_open = is_open
+                await asyncio.sleep(TELL_EVERY)
+
+    def _stays_open(self) -> bool:
+        door, now = self._identify().door_state, timezone.now()
+        if door is None or not door.unlocked_windows:
+            return False
+        return door.stays_open(timezone.localtime(now), clock_trusted=clock.is_right(now))
 
     def _identify(self) -> Device:
         return identify(self.scope[CERTIFICATE_KEY], timezone.now())
 
-    def _handle(self, text: str | None) -> dict[str, Any]:
+    def _handle(self, text: str | None) -> dict[str, Any] | None:
+        """The answer to a frame; the result of a command has none."""
         device, verdict = admit(self.scope[CERTIFICATE_KEY], timezone.now(), "ingest")
         if verdict and not verdict.allowed:
             raise Throttled(wait=verdict.retry_after)
@@ -71,7 +115,9 @@ class DeviceConsumer(PatientConsumer):
             return _acknowledge_reading(device, frame)
         if kind == "door_event":
             return {"type": "ack", "message_id": record_door_event(device, frame)}
-        raise ValidationError({"type": ["Must be sensor_reading or door_event."]})
+        if kind == "command_result":
+            return None
+        raise ValidationError({"type": ["Must be sensor_reading, door_event or command_result."]})
 
     async def _refuse(self, error: AuthenticationFailed | PermissionDenied) -> None:
         """Say why; when it is the certificate that is refused, there is nothing more to say."""
@@ -83,6 +129,10 @@ class DeviceConsumer(PatientConsumer):
             await self.close(NOT_SIGNED_IN)
         except PermissionDenied:
             await self.close(NOT_ALLOWED)
+
+
+def _command(command: str, **more: Any) -> dict[str, Any]:
+    return {"type": "command", "id": str(uuid7(timezone.now())), "command": command, **more}
 
 
 def _acknowledge_reading(device: Device, frame: dict[str, Any]) -> dict[str, Any]:
