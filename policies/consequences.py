@@ -56,7 +56,8 @@ class Change:
 
 @dataclass(frozen=True)
 class Consequences:
-    """All that a change means for people at doors: first who gains, the most people first.
+    """All that a change means for people at doors: first doors that stay open for anybody, then
+    who gains and who loses, the most people first.
 
     By their digest somebody who has seen these very ones can say so.
     """
@@ -104,6 +105,11 @@ class _Comparison:
         for place, (opened, _, opens, _) in enumerate(self.doors):
             for bit in bits_of(opened | opens):
                 self.opened_by[bit] |= 1 << place
+        self.touched = sum(
+            1 << place
+            for place, (opened, was_shut, opens, is_shut) in enumerate(self.doors)
+            if opened != opens or was_shut != is_shut or opened & self.changed
+        )
         self.told: dict[tuple[Cover, Cover], list[Said]] = {}
         self.common: dict[tuple[int, int], dict[Said, int]] = {}
 
@@ -116,11 +122,13 @@ class _Comparison:
                     lines[(gains, f"{when}, {part}" if part else when), doors] += people
         for people in lines.values():
             people.sort(key=str.casefold)
-        found = sorted(lines.items(), key=_gains_and_most_people_first)
+        found = sorted(lines.items(), key=_most_people_first)
+        standing = self._standing()
         everyone = len(self.old.reach.holders | self.new.reach.holders)
         every_door = (1 << len(self.doors)) - 1
         return Consequences(
-            tuple(
+            standing
+            + tuple(
                 Change(
                     gains,
                     people=tuple(people),
@@ -131,7 +139,26 @@ class _Comparison:
                 )
                 for ((gains, when), doors), people in found
             ),
-            hashlib.sha256(repr((self.names, found)).encode()).hexdigest(),
+            hashlib.sha256(repr((self.names, found, standing)).encode()).hexdigest(),
+        )
+
+    def _standing(self) -> tuple[Change, ...]:
+        """What becomes of doors that stay open by themselves."""
+        found: dict[Said, list[str]] = defaultdict(list)
+        entrances = self.old.reach.entrances | self.new.reach.entrances
+        for door, entrance in entrances.items():
+            for said in self._said(self.old.standing(door), self.new.standing(door)):
+                found[said].append(entrance.name)
+        return tuple(
+            Change(
+                gains,
+                people=("Anybody",),
+                door_classes=(tuple(names),),
+                when=f"{when}, without a card: the door stays open",
+                is_everyone=False,
+                is_every_door=False,
+            )
+            for (gains, when), names in sorted(found.items(), key=lambda one: (not one[0][0], one))
         )
 
     def _lines(self, was: int, is_now: int) -> dict[Said, int]:
@@ -144,6 +171,8 @@ class _Comparison:
         for bit in bits_of((was ^ common[0]) | (is_now ^ common[1])):
             own |= self.opened_by[bit]
         found = {said: doors & ~own for said, doors in self.common[common].items()}
+        if was == is_now and not self.dates:
+            own &= self.touched
         for said, doors in self._said_of(own, was, is_now).items():
             found[said] = found.get(said, 0) | doors
         return found
@@ -219,9 +248,9 @@ class _Comparison:
         return (start, end) if start < end else None
 
 
-def _gains_and_most_people_first(line: tuple[tuple[Said, int], list[str]]) -> Any:
+def _most_people_first(line: tuple[tuple[Said, int], list[str]]) -> Any:
     ((gains, when), doors), people = line
-    return (not gains, -len(people), people, when, doors)
+    return (-len(people), not gains, people, when, doors)
 
 
 def _week_words(more: Cover, less: Cover) -> str:

@@ -60,6 +60,12 @@ class Side:
         entrance = self.reach.entrances.get(door)
         return entrance.shut if entrance else ALWAYS
 
+    def standing(self, door: str) -> Cover:
+        """When a door stays open for anybody."""
+        entrance = self.reach.entrances.get(door)
+        windows = entrance.unlocked if entrance else ()
+        return self._of_times(frozenset({windows} if windows else ()), self.shut(door))
+
     def cover(self, rules: int, shut: Spans) -> Cover:
         """When these rules together let somebody through a door that is shut at these times."""
         key = (rules, shut)
@@ -112,7 +118,8 @@ def affected_dates(
     for holiday in set(before) ^ set(after):
         # A one-off holiday goes before a yearly one on the same date.
         found |= set(_yearly(holiday, today)) - one_off if holiday.yearly else {holiday.date}
-    return sorted(date for date in found | {date + DAY for date in found} if date >= today)
+    nights = {date + DAY for date in found if date < dt.date.max}
+    return sorted(date for date in found | nights if date >= today)
 
 
 def on_date(windows: Times, holidays: tuple[HolidayDay, ...], date: dt.date) -> Spans:

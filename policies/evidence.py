@@ -67,7 +67,8 @@ class DaysFilter(admin.ListFilter):
             yield {
                 "display": name,
                 "selected": self.used_parameters == chosen,
-                "query_string": changelist.get_query_string(chosen, [*self.parameters, "p"]),
+                # Not “p”: Django would leave out whatever begins so, such as the person.
+                "query_string": changelist.get_query_string(chosen, list(self.parameters)),
             }
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -83,9 +84,12 @@ class DaysFilter(admin.ListFilter):
         if not text:
             return None
         try:
-            return parse_date(text)
+            date = parse_date(text)
         except ValueError as error:
             raise IncorrectLookupParameters(str(error)) from None
+        if not dt.MINYEAR < date.year < dt.MAXYEAR:  # its days need others around them
+            raise IncorrectLookupParameters("The years are 2 to 9998.")
+        return date
 
 
 def _midnight(date: dt.date) -> dt.datetime:

@@ -36,10 +36,11 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Entrance:
-    """A door, and when it answers nobody."""
+    """A door, when it answers nobody, and by which windows it stays open for anybody."""
 
     name: str
     shut: Spans
+    unlocked: tuple[Window, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +72,20 @@ def _windows() -> dict[int, tuple[Window, ...]]:
 
 def _entrances(windows: dict[int, tuple[Window, ...]]) -> dict[str, Entrance]:
     rows = Door.objects.values_list(
-        "device", "device__name", "device__enabled", "switched_on", "always_locked"
+        "device",
+        "device__name",
+        "device__enabled",
+        "switched_on",
+        "always_locked",
+        "always_unlocked",
     )
     return {
         device: Entrance(
-            name or device, covered(windows[locked]) if enabled and switched_on else ALWAYS
+            name or device,
+            covered(windows[locked]) if enabled and switched_on else ALWAYS,
+            windows[unlocked],
         )
-        for device, name, enabled, switched_on, locked in rows
+        for device, name, enabled, switched_on, locked, unlocked in rows
     }
 
 

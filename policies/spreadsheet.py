@@ -6,6 +6,7 @@ cell gets an apostrophe in front, which makes it a text.
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
 
 # The wide forms are formulas, too, where such letters are typed.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -33,14 +34,14 @@ class Lines:
         return text
 
 
-def as_csv(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """A table in pieces of some hundred rows."""
+def as_csv(header: Sequence[str], rows: Iterable[Sequence[str | Decimal]]) -> Iterator[str]:
+    """A table in pieces of some hundred rows. Numbers stay numbers, below zero too."""
     lines = Lines()
     writer = csv.writer(lines)
     writer.writerow(header)
     yield MARK + lines.take()
     for place, row in enumerate(rows, start=1):
-        writer.writerow([harmless(cell) for cell in row])
+        writer.writerow([harmless(cell) if isinstance(cell, str) else cell for cell in row])
         if place % TOGETHER == 0:
             yield lines.take()
     yield lines.take()

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
 import redis
@@ -37,7 +38,14 @@ DATA_ERRORS = (DataError, IntegrityError, ValidationError, ValueError, KeyError,
 
 Chore = Callable[[], None]
 Found = dict[str, list[Message]]
-Stored = list[tuple[str, list[Message]]]
+
+
+@dataclass
+class Done:
+    """What needs no more work: stored and committed, or never to be stored, with the reason."""
+
+    stored: list[tuple[str, list[Message]]] = field(default_factory=list)
+    rotten: list[tuple[str, Message, str]] = field(default_factory=list)
 
 
 class Worker:
@@ -51,7 +59,7 @@ class Worker:
         self._due: dict[str, float] = {}
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
         self._ahead: Future[Found] | None = None
-        self._stored: Stored = []  # committed, not acknowledged yet
+        self._done = Done()  # not settled with Redis yet
 
     def run(self) -> None:
         """Work until `stopping` is set; a batch that was begun is finished."""
@@ -90,7 +98,7 @@ class Worker:
         found = self._next()
         self._store_kinds(found)
         if not self._ahead:
-            self._acknowledge(self._take_stored())
+            self._settle(self._take_done())
         rest = PACE_SECONDS - (time.monotonic() - begun)
         if found and rest > 0:
             time.sleep(rest)
@@ -115,28 +123,28 @@ class Worker:
     def _next(self) -> Found:
         """What to store now. After a full batch the one before is acknowledged and the next one
         read while that is stored: the database and Python take about as long."""
-        found = self._ahead.result() if self._ahead else self._read([])
+        found = self._ahead.result() if self._ahead else self._read(Done())
         self._ahead = None
         if any(len(messages) == BATCH for messages in found.values()) and not self.stopping:
-            self._ahead = self._reader.submit(self._read, self._take_stored())
+            self._ahead = self._reader.submit(self._read, self._take_done())
         return found
 
-    def _read(self, stored: Stored) -> Found:
-        self._acknowledge(stored)
+    def _read(self, done: Done) -> Found:
+        self._settle(done)
         return consume.read(self.client, self.name, BATCH, BLOCK_MS)
 
     def _forget_ahead(self) -> None:
         """What was read ahead or not acknowledged is pending under our name: `prepare` finds it
         there."""
-        self._stored = []
+        self._done = Done()
         if self._ahead:
             self._ahead.exception()  # waits for its end
             self._ahead = None
 
     def _store_all(self, found: Found) -> bool:
-        """Store and acknowledge; whether there was something."""
+        """Store and settle; whether there was something."""
         self._store_kinds(found)
-        self._acknowledge(self._take_stored())
+        self._settle(self._take_done())
         return bool(found)
 
     def _store_kinds(self, found: Found) -> None:
@@ -150,22 +158,26 @@ class Worker:
             streams.store(kind, [message.entry() for message in messages])
         except DATA_ERRORS as error:
             if len(messages) == 1:
-                logger.error("a %s entry went to the dead letters: %s", kind, error)
-                consume.bury(self.client, kind, messages[0], f"{type(error).__name__}: {error}")
+                reason = f"{type(error).__name__}: {error}"
+                self._done.rotten.append((kind, messages[0], reason))
                 return
             middle = len(messages) // 2
             self._store(kind, messages[:middle])
             self._store(kind, messages[middle:])
         else:
-            self._stored.append((kind, messages))
+            self._done.stored.append((kind, messages))
 
-    def _take_stored(self) -> Stored:
-        stored, self._stored = self._stored, []
-        return stored
+    def _take_done(self) -> Done:
+        done, self._done = self._done, Done()
+        return done
 
-    def _acknowledge(self, stored: Stored) -> None:
-        for kind, messages in stored:
+    def _settle(self, done: Done) -> None:
+        """Acknowledge first: a Redis that is full takes no dead letter until there is room."""
+        for kind, messages in done.stored:
             consume.acknowledge(self.client, kind, messages)
+        for kind, message, reason in done.rotten:
+            consume.bury(self.client, kind, message, reason)
+            logger.error("a %s entry went to the dead letters: %s", kind, reason)
 
     def _is_due(self, name: str, every: float) -> bool:
         now = time.monotonic()

@@ -6,12 +6,14 @@ from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
+from django.db import connection
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 
 from policies.evidence import DaysFilter, EvidenceAdmin
 from policies.models import Device
 from policies.moments import parse_moment
+from sensors import timescale
 from sensors.models import FLAG_WORDS, UNITS, SensorReading
 
 
@@ -72,12 +74,13 @@ class SensorReadingAdmin(EvidenceAdmin):
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
     ) -> SensorReading | None:
-        """The reading of the page, looked for at its time only where the link says that."""
+        """The reading of the page. A hypertable would be read whole for an id without its time."""
         try:
             at = parse_moment(request.GET["at"])
             return self.get_queryset(request).filter(time=at, pk=UUID(object_id)).first()
         except KeyError:
-            return super().get_object(request, object_id, from_field)
+            is_found = connection.vendor != "postgresql" or timescale.readings_have_key()
+            return super().get_object(request, object_id, from_field) if is_found else None
         except ValueError:
             return None
 

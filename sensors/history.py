@@ -109,10 +109,10 @@ def is_known(device_id: str) -> bool:
     )
 
 
-def interval_for(length: dt.timedelta) -> str:
-    """The finest interval in which a range of this length always fits."""
+def interval_for(length: dt.timedelta, most: int = MAX_POINTS) -> str:
+    """The finest interval in which a range of this length always fits into so many points."""
     # A range that begins and ends within a bucket overlaps one more than its length has.
-    fits = (name for name, i in INTERVALS.items() if length / i.width + 2 <= MAX_POINTS)
+    fits = (name for name, i in INTERVALS.items() if length / i.width + 2 <= most)
     return next(fits, DAY)
 
 

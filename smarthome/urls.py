@@ -20,6 +20,7 @@ urlpatterns = [
     path("", include("policies.urls")),
     path("", include("smarthome.health")),
     path("", include("smarthome.pages")),
+    path("", include("smarthome.history")),
     path("metrics", MetricsView.as_view(), name="metrics"),
     path("api/schema", SpectacularJSONAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(), name="docs"),

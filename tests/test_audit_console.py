@@ -86,8 +86,21 @@ def test_the_history_of_an_object_is_its_part_of_the_log(staff, changed):
 
     page = staff("operator").get(url).content.decode()
 
-    for words in ("the-manager", "API", "<td>active</td>", "<td>blocked</td>", "added, person"):
+    for words in (
+        "the-manager",
+        "API, 127.0.0.1",
+        "<td>active</td>",
+        "<td>blocked</td>",
+        "added, person",
+    ):
         assert words in page
+
+
+def test_a_viewer_sees_a_device_and_not_who_changed_it(staff, door):
+    url = reverse("admin:policies_device_history", args=["front-door"])
+
+    assert "Nothing was changed here" not in staff("operator").get(url).content.decode()
+    assert "Nothing was changed here" in staff("viewer").get(url).content.decode()
 
 
 def test_what_never_changed_says_so(staff, db):

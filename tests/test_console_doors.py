@@ -369,3 +369,41 @@ def test_doors_and_who_may_enter_cost_the_same_for_any_number(
         assert operator.get(page("door_changelist")).status_code == 200
     with django_assert_max_num_queries(30):
         assert ask(operator).status_code == 200
+
+
+def test_nobody_enters_where_the_device_is_suspended(operator, office, annas_card):
+    Device.objects.update(enabled=False)
+
+    answer = ask(operator, card="anna")
+
+    assert answer.context["names"] == []
+    assert "suspended" in answer.content.decode()
+    assert "Allowed" not in answer.content.decode()
+
+
+def test_a_time_that_spring_leaves_out_is_the_next_that_a_clock_shows(operator, office, settings):
+    settings.TIME_ZONE = "Europe/Berlin"
+
+    shown = ask(operator, "2035-03-25T02:30").content.decode()
+
+    assert "25 March 2035, 03:30" in shown
+
+
+def test_a_card_that_cannot_be_leaves_the_moment_as_it_was(operator, office):
+    assert "5 March 2035, 10:00" in ask(operator, card="x" * 201).content.decode()
+
+
+def test_a_lockdown_of_what_is_not_there_is_404(operator, zone):
+    assert operator.post(page("zone_lockdown", "x", "on")).status_code == 404
+
+
+def test_a_rule_s_form_costs_the_same_for_any_number_of_doors(
+    console, office, django_assert_max_num_queries
+):
+    manager = console("manager")
+    devices = [Device(device_id=f"door-{n}", kind="door") for n in range(60)]
+    Device.objects.bulk_create(devices)
+    Door.objects.bulk_create(Door(device=device) for device in devices)
+
+    with django_assert_max_num_queries(30):
+        manager.get(page("rule_change", office.pk))

@@ -3,6 +3,7 @@
 import csv
 import datetime as dt
 import io
+import re
 
 import pytest
 from django.test import Client
@@ -164,3 +165,21 @@ def test_a_list_of_the_log_costs_the_same_for_any_number(
         operator.get(LIST)
     with django_assert_max_num_queries(9):
         assert len(table(operator)) == 155
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+@pytest.mark.parametrize("name", ["from", "to"])
+def test_days_without_neighbours_are_refused(operator, rows, day, name):
+    assert operator.get(LIST, {name: day}).status_code == 302  # with “?e=1”, as Django does
+
+
+def test_a_choice_of_days_keeps_the_person(operator, rows):
+    shown = operator.get(LIST, {"person": "Anna", "p": "1"}).content.decode()
+
+    days = re.findall(r'href="(\?[^"]*from=[^"]*)"', shown)
+    assert days
+    assert all("person=Anna" in link for link in days)
+
+
+def test_nobody_s_door_is_no_error(viewer, rows):
+    assert viewer.get(f"{LIST}?door=%00").status_code == 200

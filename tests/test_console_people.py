@@ -1,6 +1,7 @@
 """People and their cards on one page, and what is done to them by button and by action."""
 
 import datetime as dt
+import re
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -106,6 +107,43 @@ def test_a_card_on_the_page_of_another_cannot_be_taken_over(manager, annas_card)
     assert answer.status_code == 200
     card = Card.objects.get()
     assert (card.person.name, card.status) == ("Anna", "active")
+
+
+@pytest.mark.parametrize("name", ["person", "card"])
+def test_enter_saves_and_presses_no_card_s_button(manager, annas_card, name):
+    key = annas_card.person_id if name == "person" else QUOTED
+    shown = manager.get(page(f"{name}_change", key)).content.decode()
+
+    form = shown[shown.index(f'id="{name}_form"') :]
+    first, *_ = re.findall(r'<(?:button(?! type="button")|input type="submit")[^>]*>', form)
+    assert 'name="_save"' in first
+
+
+def test_a_page_that_was_opened_before_a_card_was_stolen_does_not_open_it_again(
+    manager, annas_card
+):
+    annas_card.block()
+    card = {"uid": ANNA_UID, "status": "active", "label": "fob"}
+    form = {"name": "Anna", "active": "on", "cards-TOTAL_FORMS": "1", "cards-INITIAL_FORMS": "1",
+            "cards-2-TOTAL_FORMS": "0", "cards-2-INITIAL_FORMS": "0",
+            **{f"cards-0-{name}": value for name, value in card.items()}}  # fmt: skip
+
+    on_persons_page = manager.post(page("person_change", annas_card.person_id), form)
+    on_its_own = manager.post(page("card_change", QUOTED), card | {"person": annas_card.person_id})
+
+    assert (on_persons_page.status_code, on_its_own.status_code) == (302, 302)
+    assert (Card.objects.get().status, Card.objects.get().label) == ("blocked", "fob")
+
+
+@pytest.mark.parametrize("year", ["0001", "9999"])
+def test_a_year_that_some_time_zones_do_not_have_is_refused(manager, annas_card, year):
+    form = {"person": annas_card.person_id, "valid_until_0": f"{year}-01-01",
+            "valid_until_1": "00:00"}  # fmt: skip
+
+    answer = manager.post(page("card_change", QUOTED), form)
+
+    assert answer.status_code == 200
+    assert Card.objects.get().valid_until is None
 
 
 UNTIL = {"until_0": "2126-07-31", "until_1": "18:00"}

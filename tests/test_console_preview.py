@@ -264,3 +264,39 @@ def test_reading_the_policies_costs_the_same_for_any_number(house, django_assert
 
     assert len(after.holders) == len(before.holders) + 20
     assert compare(before, after, dt.datetime(2026, 3, 2, tzinfo=dt.UTC))
+
+
+def test_a_door_that_comes_to_stay_open_for_anybody_is_told_first(manager, house):
+    opened = f"Anybody + front door: {MORNING}, without a card: the door stays open"
+    form = {"always_unlocked": house["tuesdays"].pk, "unlock_seconds": "5", "switched_on": "on"}
+    url = page("door_change", "front-door")
+
+    asked = manager.post(url, form)
+    saved = manager.post(url, form | {"_seen": asked.context["consequences"].digest})
+    ended = manager.post(url, form | {"always_unlocked": ""})
+
+    assert lines(asked) == [opened]
+    assert (asked.status_code, saved.status_code) == (200, 302)
+    assert lines(ended) == [opened.replace("+", "-")]
+    assert Door.objects.get(pk="front-door").always_unlocked == house["tuesdays"]
+
+
+def test_windows_of_a_schedule_that_keeps_a_door_open_are_told_too(house):
+    Door.objects.filter(pk="front-door").update(always_unlocked=house["tuesdays"])
+    before = Reach.read()
+    ScheduleWindow.objects.update(days=1 << 5)
+
+    found = compare(before, Reach.read(), dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC))
+
+    assert [(one.who, one.gains) for one in found.changes[:2]] == [
+        ("Anybody", True),
+        ("Anybody", False),
+    ]
+    assert "Sat 09:00–12:00" in found.changes[0].when
+
+
+def test_the_last_day_of_all_may_be_a_holiday(house):
+    before = Reach.read()
+    Holiday.objects.create(name="the end", date=dt.date.max)
+
+    assert compare(before, Reach.read(), dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)) is not None

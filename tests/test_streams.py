@@ -194,6 +194,28 @@ def test_a_stream_redis_out_of_memory_is_emptied_by_a_worker_that_starts(sensor_
 
 
 @pytest.mark.undrained
+def test_poison_in_a_full_stream_keeps_nothing_else_there(sensor_client, client):
+    consume.make_groups(client)
+    client.xadd(streams.key("sensors"), {streams.FIELD: b"poison"})
+    for value in range(5):
+        sensor_client.send("POST", "/api/sensors/ingest", {"temperature": value})
+    most = client.config_get("maxmemory")["maxmemory"]
+    client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(redis.OutOfMemoryError):  # of the dead letter
+            Worker("tested").drain()
+        full = state_of(client, "sensors")
+    finally:
+        client.config_set("maxmemory", most)
+    Worker("tested").drain()
+    after = state_of(client, "sensors")
+
+    assert (full.length, full.pending, full.dead) == (1, 1, 0)
+    assert (after.length, after.pending, after.dead) == (0, 0, 1)
+    assert SensorReading.objects.count() == 5
+
+
+@pytest.mark.undrained
 def test_a_database_that_is_away_sends_nothing_to_the_dead_letters(
     sensor_client, client, worker, monkeypatch
 ):

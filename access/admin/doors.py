@@ -21,7 +21,7 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
 from access import clock, history
-from access.entry import explain_cards, who_may_enter
+from access.entry import Entry, explain_cards, who_may_enter
 from access.models import AccessLog, DoorEvent
 from policies.admin.lockdown import LockableAdmin
 from policies.admin.preview import PreviewedAdmin
@@ -126,10 +126,12 @@ class DoorAdmin(LockableAdmin, PreviewedAdmin):
         if door is None:
             raise Http404("There is no such door any more.")
         form = EntryForm(request.GET)
-        at = form.cleaned_data["at"] if form.is_valid() else timezone.localtime()
-        term = form.cleaned_data.get("card", "")
-        doubt = "" if request.GET.get("at") else clock.problem(timezone.now())
-        entry = who_may_enter(door, at, clock_trusted=not doubt)
+        form.is_valid()
+        asked, term = form.cleaned_data.get("at"), form.cleaned_data.get("card", "")
+        at = asked or timezone.localtime()
+        doubt = "" if asked else clock.problem(timezone.now())
+        is_there = door.device.enabled  # else it is not even asked
+        entry = who_may_enter(door, at, clock_trusted=not doubt) if is_there else Entry([], [])
         context = {
             **self.admin_site.each_context(request),
             "title": "Who may enter here, when?",
@@ -144,7 +146,9 @@ class DoorAdmin(LockableAdmin, PreviewedAdmin):
             "count": len(entry.names),
             "refused": entry.refused,
             "doubt": doubt,
-            "explanations": explain_cards(door, at, term, clock_trusted=not doubt) if term else [],
+            "explanations": explain_cards(door, at, term, clock_trusted=not doubt)
+            if term and is_there
+            else [],
         }
         return TemplateResponse(request, "admin/entry.html", context)
 
@@ -188,11 +192,11 @@ class EntryForm(forms.Form):
     at = forms.CharField(required=False, max_length=40)
     card = forms.CharField(required=False, max_length=200)
 
-    def clean_at(self) -> dt.datetime:
+    def clean_at(self) -> dt.datetime | None:
         """As a browser sends it, in building time, or as the API writes it."""
         text = self.cleaned_data["at"].strip()
         if not text:
-            return timezone.localtime()
+            return None
         moment = _moment(text)
         if moment is None or moment.year not in YEARS:
             raise forms.ValidationError("A day and a time, such as 2026-11-23 08:30.")
@@ -205,6 +209,7 @@ def _moment(text: str) -> dt.datetime | None:
     except ValueError:
         pass
     try:
-        return timezone.make_aware(dt.datetime.fromisoformat(text))
+        # By way of UTC: a time that spring leaves out becomes the one that a clock then shows.
+        return timezone.make_aware(dt.datetime.fromisoformat(text)).astimezone(dt.UTC)
     except (ValueError, OverflowError):
         return None

@@ -21,7 +21,8 @@ class DoorFilter(admin.SimpleListFilter):
         return [(door.device_id, str(door)) for door in doors]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(device_id=self.value()) if self.value() else queryset
+        door = (self.value() or "").replace("\0", "")
+        return queryset.filter(device_id=door) if door else queryset
 
 
 class PersonFilter(admin.ListFilter):
@@ -46,7 +47,7 @@ class PersonFilter(admin.ListFilter):
         yield {
             "kept": {k: v for k, v in changelist.params.items() if k not in ("person", "p")},
             "name": self.name,
-            "query_string": changelist.get_query_string({}, ["person", "p"]),
+            "query_string": changelist.get_query_string({}, ["person"]),
         }
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:

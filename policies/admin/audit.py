@@ -27,7 +27,8 @@ class ActorFilter(admin.SimpleListFilter):
         return [(name, name) for name in names]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(actor=self.value()) if self.value() else queryset
+        actor = (self.value() or "").replace("\0", "")
+        return queryset.filter(actor=actor) if actor else queryset
 
 
 class KindFilter(admin.SimpleListFilter):
@@ -42,7 +43,8 @@ class KindFilter(admin.SimpleListFilter):
         return sorted(found, key=lambda pair: pair[1])
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(kind=self.value()) if self.value() else queryset
+        kind = (self.value() or "").replace("\0", "")
+        return queryset.filter(kind=kind) if kind else queryset
 
 
 @admin.register(PolicyChange)

@@ -62,7 +62,9 @@ class CardAdmin(ModelAdmin):
     actions = ("revoke", "block", "reactivate", "reactivate_until")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Card | None = None) -> tuple[str, ...]:
-        return ("uid", "added_at", "buttons", "visits") if obj else ("visits",)
+        """The status of a card on record has its buttons: a page that was opened before the card
+        was reported stolen must not open it again when it is saved."""
+        return ("uid", "status", "added_at", "buttons", "visits") if obj else ("visits",)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj and self.has_change_permission(request, obj):

@@ -64,9 +64,10 @@ class LockableAdmin(ModelAdmin):
     def lockdown_view(self, request: HttpRequest, object_id: str, state: str) -> HttpResponse:
         if not may_lock_down(request):
             raise PermissionDenied
-        chosen = self.model.objects.filter(pk=unquote(object_id))
-        if state not in ("on", "off") or not chosen:
+        found = self.get_object(request, unquote(object_id))
+        if state not in ("on", "off") or found is None:
             raise Http404
+        chosen = self.model.objects.filter(pk=found.pk)
         self._set(request, chosen, on=state == "on")
         if "house" in request.GET:  # where the button was
             return HttpResponseRedirect(reverse("admin:policies_house_changelist"))

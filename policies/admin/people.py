@@ -25,7 +25,9 @@ class CardInline(StackedInline):
 
     model = Card
     fields = (("uid", "buttons"), ("label", "status"), ("valid_from", "valid_until"))
-    readonly_fields = ("uid", "buttons")
+    # The status has its buttons: a page that was opened before a card was reported stolen must not
+    # open it again when it is saved.
+    readonly_fields = ("uid", "status", "buttons")
     extra = 0
     show_change_link = True
     verbose_name_plural = "cards"

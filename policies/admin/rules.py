@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from policies.admin.preview import PreviewedAdmin
 from policies.consequences import listed
-from policies.models import Rule
+from policies.models import Door, Rule
 
 MOST_PLACES = 4
 
@@ -29,6 +29,11 @@ class RuleAdmin(PreviewedAdmin):
         ("When", {"fields": ("schedule",)}),
     )
     filter_horizontal = ("doors",)
+
+    def formfield_for_manytomany(self, db_field: Any, request: Any, **options: Any) -> Any:
+        if db_field.name == "doors":  # each says the name of its device
+            options["queryset"] = Door.objects.select_related("device")
+        return super().formfield_for_manytomany(db_field, request, **options)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Rule]:
         return super().get_queryset(request).prefetch_related("doors__device")

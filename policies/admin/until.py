@@ -31,6 +31,8 @@ class UntilForm(forms.Form):
 
     def clean_until(self) -> dt.datetime:
         until: dt.datetime = self.cleaned_data["until"]
+        if until.year >= dt.MAXYEAR:  # which does not exist in every time zone
+            raise forms.ValidationError("Must lie in the years 2 to 9998.")
         if until <= timezone.now():
             raise forms.ValidationError("That is over. Choose a time to come.")
         late = self.chosen.filter(valid_from__gte=until).first()

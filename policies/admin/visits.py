@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -208,9 +209,10 @@ class VisitAdmin(ModelAdmin):
     @admin.action(description="End now: let in no more", permissions=["change"])
     def end(self, request: HttpRequest, queryset: QuerySet[Visit]) -> None:
         visits = list(queryset)
-        for visit in visits:
-            visit.end()
-            self.log_change(request, visit, "ended")
+        with transaction.atomic():
+            for visit in visits:
+                visit.end()
+                self.log_change(request, visit, "ended")
         self.message_user(request, f"{counted(len(visits), 'visit')} ended.")
 
     @admin.display(description="visitor", ordering="starts_at")

@@ -1,5 +1,6 @@
 """Names as they are kept and as they are compared."""
 
+import datetime as dt
 import unicodedata
 from itertools import count
 from typing import Any, TypeVar
@@ -18,6 +19,17 @@ MAX_NAME = 200
 MAX_SHORT_NAME = 100
 
 N = TypeVar("N", bound=models.Model, covariant=True)
+
+
+def check_years(row: models.Model, *fields: str) -> None:
+    """ValidationError where a date or time of these fields does not exist in every time zone."""
+    far = {
+        name: "Must lie in the years 2 to 9998."
+        for name in fields
+        if (at := getattr(row, name)) and not dt.MINYEAR < at.year < dt.MAXYEAR
+    }
+    if far:
+        raise ValidationError(far)
 
 
 def checked_name(name: str) -> str:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from policies import uid
 from policies.changes import PolicyQuerySet
-from policies.models.names import MAX_NAME, NO_NUL, checked_name, folded
+from policies.models.names import MAX_NAME, NO_NUL, check_years, checked_name, folded
 from policies.models.rules import PeopleGroup, Rule
 from policies.models.schedules import Holiday
 from policies.models.visits import Visit
@@ -93,6 +93,7 @@ class Person(models.Model):
         if Person.objects.filter(folded_name=folded(self.name)).exclude(pk=self.pk).exists():
             taken = ValidationError("There is a person of this name already.", code="unique")
             raise ValidationError({"name": taken})
+        check_years(self, "valid_from", "valid_until")
         if self.valid_from and self.valid_until and self.valid_from >= self.valid_until:
             raise ValidationError({"valid_until": "Must lie after “valid from”."})
 
@@ -237,6 +238,7 @@ class Card(models.Model):
             self.uid = uid.canonical(self.uid)
         except ValueError as error:
             raise ValidationError({"uid": str(error)}) from None
+        check_years(self, "valid_from", "valid_until")
         if self.valid_from and self.valid_until and self.valid_from >= self.valid_until:
             raise ValidationError({"valid_until": "Must lie after “valid from”."})
 

@@ -9,7 +9,7 @@ from django.db.models import Q
 
 from policies import rules
 from policies.changes import PolicyQuerySet
-from policies.models.names import NO_NUL, FoldedName, Named, NamedQuerySet
+from policies.models.names import NO_NUL, FoldedName, Named, NamedQuerySet, check_years
 from policies.schedules import EVERY_DAY
 from policies.windows import days_text
 
@@ -127,6 +127,7 @@ class Holiday(models.Model):
     def clean(self) -> None:
         if not self.date:
             return
+        check_years(self, "date")
         self.yearly_on = self._day()
         others = Holiday.objects.exclude(pk=self.pk)
         if self.yearly and others.filter(yearly_on=self.yearly_on).exists():

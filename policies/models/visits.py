@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from policies import changes, uid
 from policies.changes import PolicyQuerySet
-from policies.models.names import folded
+from policies.models.names import check_years, folded
 from policies.moments import to_microseconds, to_milliseconds
 from policies.rules import VisitState, VisitTerms
 from realtime import quota
@@ -137,6 +137,7 @@ class Visit(models.Model):
         return f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}"
 
     def clean(self) -> None:
+        check_years(self, "starts_at", "ends_at")
         if self.starts_at and self.ends_at and self.starts_at >= self.ends_at:
             raise ValidationError({"ends_at": "Must lie after “from”."})
 

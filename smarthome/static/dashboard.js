@@ -1,6 +1,8 @@
 // The page at `/` arrives complete; this keeps it so.
 // Words, units and the last hour come with the page (#house), what happens comes by /ws.
 
+import { amount, calendarOf, known, median, put, roomy } from "./words.js";
+
 const house = JSON.parse(document.getElementById("house").textContent);
 const page = Object.fromEntries(
   ["alerts", "connection", "doors", "events", "sensors"].map((id) => [id, document.getElementById(id)]),
@@ -13,20 +15,7 @@ const BACKLOG = 120_000; // ms
 
 // -- Words: the same as smarthome/words.py and smarthome/now.py -----------------------------------
 
-const zone = known(house.zone);
-const clockParts = new Intl.DateTimeFormat("en-US", {
-  timeZone: zone, weekday: "short", day: "numeric", month: "short",
-  hour: "2-digit", minute: "2-digit", hourCycle: "h23",
-});
-
-/** The zone, or the browser's own if it is too old to know it. */
-function known(name) {
-  try {
-    return new Intl.DateTimeFormat("en", { timeZone: name }).resolvedOptions().timeZone;
-  } catch {
-    return undefined;
-  }
-}
+const dayAndTime = calendarOf(known(house.zone));
 
 // The house's clock counts; a tablet's may be minutes off.
 let ahead = Date.parse(house.now) - arrivedAt();
@@ -38,18 +27,6 @@ function arrivedAt() {
 
 function now() {
   return Date.now() + ahead;
-}
-
-function amount(value, digits = 1) {
-  if (value === null || value === undefined) return "–";
-  if (Math.abs(value) >= 1e15) return value.toExponential(1).replaceAll("-", "−");
-  const text = value.toFixed(digits);
-  return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−");
-}
-
-function dayAndTime(moment) {
-  const part = Object.fromEntries(clockParts.formatToParts(moment).map((p) => [p.type, p.value]));
-  return [`${part.weekday} ${part.day} ${part.month}`, `${part.hour}:${part.minute}`];
 }
 
 function clock(iso) {
@@ -87,10 +64,6 @@ const nameOf = (id) => devices.get(id)?.name || id;
 
 function clone(name) {
   return document.getElementById(`new-${name}`).content.firstElementChild.cloneNode(true);
-}
-
-function put(element, text) {
-  if (element.textContent !== text) element.textContent = text;
 }
 
 function putTime(element, iso) {
@@ -306,16 +279,6 @@ function withGaps(points, until) {
     columns[1].push(mean);
   });
   return columns;
-}
-
-function median(numbers) {
-  return [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0;
-}
-
-function roomy(least, most, span) {
-  if (least === null) return [0, span];
-  const room = Math.max(span - (most - least), (most - least) * 0.15) / 2;
-  return [least - room, most + room];
 }
 
 function spread(values, { digits, unit }) {

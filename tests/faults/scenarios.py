@@ -63,16 +63,24 @@ class Scenario:
 
 
 SCENARIOS = [
-    Scenario("worker killed", killed_now_and_then("worker"), 30, 2, 5, 2),
+    # Of the worker's deaths nobody asks how long a check takes: what has piled up is stored at full
+    # speed afterwards, on the processors of the load.
+    Scenario("worker killed", killed_now_and_then("worker"), 30, 2, 5, 2, bounds=MOST),
     Scenario(
-        "worker killed between COMMIT and XACK", worker_dies_before_acknowledging, 0, 1, 50, 3
+        "worker killed between COMMIT and XACK",
+        worker_dies_before_acknowledging,
+        0,
+        1,
+        50,
+        3,
+        bounds=MOST,
     ),
     Scenario(
         "worker frozen in a transaction, a second takes over",
         worker_frozen,
         40,
         0,
-        bounds=EVERY | {"claimed_s": 35},
+        bounds=MOST | {"claimed_s": 35},
     ),
     Scenario("worker asked to end", worker_asked_to_end, 5, 1, 5, 1, bounds={"ended_s": 10}),
     Scenario("PostgreSQL killed", killed("postgres"), 10, 2, excused=NOT_CACHED, grace=2),
@@ -81,7 +89,7 @@ SCENARIOS = [
     Scenario("stream Redis killed", killed("redis"), 5, 2, ingest="503", bounds=MOST),
     Scenario("stream Redis frozen", froze("redis"), 10, 2, ingest="503", bounds=MOST),
     Scenario("stream Redis out of memory", stream_full, 10, 1, ingest="any", bounds=MOST),
-    Scenario("stream Redis emptied", stream_emptied, 0, 1),
+    Scenario("stream Redis emptied", stream_emptied, 0, 1, bounds=MOST),
     Scenario("cache Redis killed", cache_away("killed"), 30, 2),
     Scenario("cache Redis frozen", cache_away("frozen"), 10, 2),
     Scenario("card revoked by psql", untold(by_psql), 0, 1, 5, 1, bounds=REPAIRED),
