@@ -32,6 +32,12 @@ REDIS_OPTIONS: dict[str, Any] = {
 def health(request: HttpRequest) -> JsonResponse:
     """`healthy`; `degraded` when Redis or the workers are away, doors being answered all the same,
     or, with its `reason`, when the clock is wrong; `unhealthy` (503) when the database is away."""
+    found = look()
+    return JsonResponse(found, status=503 if found["status"] == "unhealthy" else 200)
+
+
+def look() -> dict[str, Any]:
+    """How the house is: `status`, `version`, `timestamp`, `services` and, if any, the `reason`."""
     now = timezone.now()
     database = _database_answers()
     services = {"redis": "embedded", "worker": "embedded"}
@@ -39,16 +45,13 @@ def health(request: HttpRequest) -> JsonResponse:
         services = {"redis": _word(_redis_answers()), "worker": _word(_worker_works())}
     reason = clock.problem(now) if database else ""
     status = "degraded" if reason or "disconnected" in services.values() else "healthy"
-    return JsonResponse(
-        {
-            "status": status if database else "unhealthy",
-            "version": settings.VERSION,
-            "timestamp": utc_text(now),
-            "services": {"database": _word(database), **services},
-            **({"reason": reason} if reason else {}),
-        },
-        status=200 if database else 503,
-    )
+    return {
+        "status": status if database else "unhealthy",
+        "version": settings.VERSION,
+        "timestamp": utc_text(now),
+        "services": {"database": _word(database), **services},
+        **({"reason": reason} if reason else {}),
+    }
 
 
 def _word(answers: bool) -> str:

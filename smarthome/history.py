@@ -5,29 +5,25 @@ resolution that a screen can show.
 """
 
 import datetime as dt
-from collections.abc import Callable
 from decimal import Decimal
-from functools import wraps
 from typing import Any
 
 from django import forms
 from django.conf import settings
-from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.http import StreamingHttpResponse as Stream
 from django.shortcuts import render
 from django.urls import path
 from django.utils import timezone
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
 from rest_framework.exceptions import ValidationError
 
 from policies.models import Device
 from policies.moments import parse_moment, parse_query_moment, to_milliseconds, utc_text
-from policies.roles import Role, role_of
+from policies.roles import Role
 from policies.spreadsheet import as_csv
 from sensors import history
 from sensors.models import METRICS, UNITS
+from smarthome.guard import page_for, with_bar
 from smarthome.now import DIGITS, LEAST_SPAN
 
 MOST_SENSORS = 8
@@ -39,7 +35,6 @@ AT_FIRST = dt.timedelta(days=1)
 SPANS = {"hour": 1, "day": 24, "week": 7 * 24, "month": 30 * 24, "year": 366 * 24}
 
 Points = list[history.Point]
-View = Callable[[HttpRequest], HttpResponseBase]
 
 
 class MomentField(forms.CharField):
@@ -86,23 +81,8 @@ class HistoryForm(forms.Form):
         self.cleaned_data |= {"start": start, "end": end, "metric": metric}
 
 
-def for_viewers(view: View) -> View:
-    """A page for everybody with a role; who is not signed in goes to sign in."""
-
-    @require_safe
-    @never_cache
-    @login_required
-    @wraps(view)
-    def guarded(request: HttpRequest) -> HttpResponseBase:
-        if role_of(request.user) is None:
-            return render(request, "no_role.html", status=403)
-        return view(request)
-
-    return guarded
-
-
-@for_viewers
-def page(request: HttpRequest) -> HttpResponse:
+@page_for(Role.VIEWER)
+def page(request: HttpRequest, role: Role) -> HttpResponse:
     """The frame of the page; its script asks for what is drawn."""
     sensors = sensors_on_record()
     form = HistoryForm(request.GET, sensors)
@@ -110,7 +90,6 @@ def page(request: HttpRequest) -> HttpResponse:
         form = HistoryForm({}, sensors)
         form.full_clean()
     chosen = form.cleaned_data
-    role = role_of(request.user) or Role.VIEWER
     context = {
         "sensors": [(one.pk, str(one), one.pk in chosen["sensor"]) for one in sensors.values()],
         "metrics": [(name, UNITS[name], name == chosen["metric"]) for name in METRICS],
@@ -126,14 +105,12 @@ def page(request: HttpRequest) -> HttpResponse:
                 for name in METRICS
             },
         },
-        "runs_house": role >= Role.OPERATOR,
-        "owns_house": role >= Role.OWNER,
     }
-    return render(request, "history.html", context)
+    return render(request, "history.html", with_bar(role, context))
 
 
-@for_viewers
-def data(request: HttpRequest) -> HttpResponse:
+@page_for(Role.VIEWER)
+def data(request: HttpRequest, role: Role) -> HttpResponse:
     """`{start, end, interval, width, series: [{id, times, mean, least, most}]}`: times in epoch
     seconds, width in seconds (0: single readings, which have no least and most)."""
     form = HistoryForm(request.GET, sensors_on_record())
@@ -153,8 +130,8 @@ def data(request: HttpRequest) -> HttpResponse:
     )
 
 
-@for_viewers
-def table(request: HttpRequest) -> HttpResponseBase:
+@page_for(Role.VIEWER)
+def table(request: HttpRequest, role: Role) -> HttpResponseBase:
     """What the page shows, as CSV."""
     sensors = sensors_on_record()
     form = HistoryForm(request.GET, sensors)

@@ -21,6 +21,8 @@ urlpatterns = [
     path("", include("smarthome.health")),
     path("", include("smarthome.pages")),
     path("", include("smarthome.history")),
+    path("", include("smarthome.devices")),
+    path("", include("smarthome.system")),
     path("metrics", MetricsView.as_view(), name="metrics"),
     path("api/schema", SpectacularJSONAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(), name="docs"),

@@ -169,8 +169,10 @@ def test_a_house_that_is_away_is_said_and_asked_again(look):
     resolution(page, "5 minutes")
 
 
-def test_nothing_needs_sideways_scrolling(look):
+@pytest.mark.parametrize("path", ["/history", "/devices", "/system"])
+def test_nothing_needs_sideways_scrolling(look, house, path):
     page = look(size=PHONE)
+    page.goto(house.url + path)
 
     too_wide = []
     for width in (320, 360, 768, 1024, 1920):
@@ -181,7 +183,7 @@ def test_nothing_needs_sideways_scrolling(look):
 
 
 @pytest.mark.skipif(not os.environ.get("SCREENSHOTS"), reason="SCREENSHOTS=1 makes the pictures")
-def test_pictures_for_the_documentation(look):
+def test_pictures_for_the_documentation(look, house):
     for name, size, scheme in (
         ("history", DESKTOP, "light"),
         ("history-dark", DESKTOP, "dark"),
@@ -190,3 +192,6 @@ def test_pictures_for_the_documentation(look):
         page = look("?sensor=kitchen&sensor=cellar&hours=72", size, color_scheme=scheme)
         page.wait_for_timeout(500)
         assert len(page.screenshot(path=IMAGES / f"{name}.png")) < MOST_BYTES
+    for name in ("devices", "system"):
+        page.goto(f"{house.url}/{name}")
+        assert len(page.screenshot(path=IMAGES / f"{name}-phone.png")) < MOST_BYTES

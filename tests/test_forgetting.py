@@ -112,7 +112,7 @@ def test_what_is_kept_of_an_entry_is_all_but_the_name(known, capsys):
     visit = PolicyChange.objects.filter(kind="visit").earliest("number")
     assert (card.label, card.person) == ("04:11:22:30 ((forgotten)’s blue fob)", "(forgotten)")
     assert (card.before, card.after) == ({"status": "active"}, {"status": "blocked"})
-    assert visit.label.startswith("(forgotten), 20")
+    assert visit.label.startswith("20")  # when, not who
     assert visit.after["person"] == "(forgotten)"
 
 

@@ -170,18 +170,18 @@ def test_a_wrong_address_gets_a_page_of_ours(nobody):
     [
         ("viewer", False, []),
         ("viewer", True, []),
-        ("operator", False, ["/docs"]),
-        ("operator", True, ["/admin/", "/docs"]),
-        ("owner", True, ["/admin/", "/second-factor", "/docs"]),
+        ("operator", False, ["/system", "/docs"]),
+        ("operator", True, ["/system", "/admin/", "/docs"]),
+        ("owner", True, ["/system", "/admin/", "/second-factor", "/docs"]),
     ],
 )
 def test_links_go_where_the_role_may(client_of_role, role, is_staff, links):
     client = client_of_role(role)
     User.objects.update(is_staff=is_staff)
 
-    for path in ("/", "/history"):
+    for path in ("/", "/history", "/devices"):
         source = client.get(path).content.decode()
-        assert re.findall(r'<a href="([^"]+)"', source) == ["/", "/history", *links]
+        assert re.findall(r'<a href="([^"]+)"', source) == ["/", "/history", "/devices", *links]
 
 
 @pytest.mark.parametrize(

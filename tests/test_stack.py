@@ -122,11 +122,13 @@ def test_a_reading_over_a_socket_reaches_a_viewer(stack):
 
 
 def test_health_names_every_service(stack):
+    until = time.monotonic() + 30  # the worker comes last, and later on a busy machine
     with stack.people() as nobody:
-        health = nobody.get("/health")
+        while (health := nobody.get("/health")).json()["status"] != "healthy":
+            assert time.monotonic() < until
+            time.sleep(0.1)
 
     assert health.status_code == 200
-    assert health.json()["status"] == "healthy"
     assert health.json()["services"] == {
         "database": "connected",
         "redis": "connected",

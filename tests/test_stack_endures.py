@@ -197,7 +197,10 @@ def test_who_watches_misses_nothing_when_the_process_of_the_sockets_is_killed(st
 
     assert back < 2
     assert hello_again["feed"] == hello["feed"]
-    assert [f["data"]["id"] for f in replayed if f["type"] == "access_event"] == missed
+    told = [f["data"]["id"] for f in replayed if f["type"] == "access_event"]
+    # What the worker had not stored yet when the snapshot was taken comes first.
+    assert told[-len(missed) :] == missed
+    assert len(set(told)) == len(told)
 
 
 @contextmanager

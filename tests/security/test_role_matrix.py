@@ -137,6 +137,8 @@ PAGES = [
     Row("GET", "/history", STAFF),
     Row("GET", "/history/data", STAFF),
     Row("GET", "/history.csv", STAFF),
+    Row("GET", "/devices", STAFF),
+    Row("GET", "/system", (302, 302, 403, 200, 200, 200)),
     Row("GET", "/sign-in", (200, 200, 302, 302, 302, 302)),
     Row("POST", "/sign-in", (200, 200, 302, 302, 302, 302), form=WRONG),
     Row("POST", "/sign-out", (302,) * 6),
