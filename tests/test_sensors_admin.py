@@ -63,7 +63,8 @@ def test_the_list_can_be_filtered(console, reading, query, found, hidden):
 
 
 def test_a_reading_shows_all_that_was_kept(console, reading):
-    page = console.get(f"{LIST}{reading.pk}/change/").content.decode()
+    at = "2026-11-23T11:00:00Z"
+    page = console.get(f"{LIST}{reading.pk}/change/", {"at": at}).content.decode()
 
     assert "light_lux" in page
     assert "T+00h00m12s" in page
