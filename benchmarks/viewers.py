@@ -1,7 +1,8 @@
 """The viewers of `benchmarks.live`, in a process of their own: they must not slow its load down.
 
-Told by lines on stdin: the token, then `pause`, `wake` and `end`. Says `ready`, and at the end one
-JSON object: for each viewer when it first saw what, by the clock that all processes share.
+Told by lines on stdin: the token, then `pause`, `wake`, `settle` and `end`. Says `ready`, `settled`
+when all who watch have seen what there was, and at the end one JSON object: for each viewer when it
+first saw what, by the clock that all processes share.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import json
 import socket
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,8 +21,12 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 RETRY_SECONDS = 0.2
 CUT_EVERY_SECONDS = 10
+QUIET_SECONDS, SETTLE_SECONDS = 2.0, 60.0  # nothing came for so long; waited for at most
 # As over a radio. On loopback alone the kernel would swallow megabytes before a pause was felt.
 SMALL_BUFFER, SMALL_SEGMENT = 4096, 536
+
+# How a replay ends, when nothing or something is missing.
+REPLAYED = '{"type":"resumed"', '{"type":"gap"'
 
 Frame = dict[str, Any]
 
@@ -33,6 +39,7 @@ class Viewer:
         self.received: list[tuple[float, str]] = []
         self.codes: list[int | None] = []  # why it was cut off
         self.feed, self.seq = "", 0  # up to where nothing is missing
+        self.is_complete = False
         self.ready, self.awake = asyncio.Event(), asyncio.Event()
         self.awake.set()
         self.connection: ClientConnection | None = None
@@ -46,6 +53,7 @@ class Viewer:
                 self.codes.append(closed.rcvd.code if closed.rcvd else None)
             except (OSError, WebSocketException):
                 pass  # the house is away
+            self.is_complete = False
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _watch_once(self) -> None:
@@ -55,8 +63,8 @@ class Viewer:
             await self._send(type="auth", token=self.token, batch=True)
             hello = await self._next("hello")
             snapshot = await self._next("snapshot")
-            is_complete = not self.seq
-            if is_complete:
+            self.is_complete = not self.seq
+            if self.is_complete:
                 self.feed, self.seq = hello["feed"], snapshot["seq"]
             else:
                 await self._send(type="resume", feed=self.feed, seq=self.seq)
@@ -66,8 +74,8 @@ class Viewer:
                 text = str(await self.connection.recv())
                 self.received.append((time.perf_counter(), text))
                 # Until all is replayed, a new number says nothing about those before it.
-                is_complete = is_complete or text.startswith('{"type":"resumed"')
-                if is_complete:
+                self.is_complete = self.is_complete or text.startswith(REPLAYED)
+                if self.is_complete:
                     self.seq = int(json.loads(text).get("seq", self.seq))
 
     async def _send(self, **frame: Any) -> None:
@@ -122,22 +130,41 @@ async def cut_again_and_again(viewer: Viewer) -> None:
         viewer.cut()
 
 
+async def settle(viewers: Iterable[Viewer]) -> None:
+    """Until everybody is back and nothing more comes, or it takes too long."""
+    until = time.perf_counter() + SETTLE_SECONDS
+    begun = time.perf_counter()
+    while (now := time.perf_counter()) < until:
+        last = max([begun, *(v.received[-1][0] for v in viewers if v.received)])
+        if now - last > QUIET_SECONDS and all(viewer.is_complete for viewer in viewers):
+            return
+        await asyncio.sleep(0.1)
+
+
 async def main(url: str, count: int, *, slow: bool) -> None:
     token = (await told()).strip()
     viewers = {f"viewer {n}": Viewer(url, token) for n in range(1, count + 1)}
-    tasks = []
+    cutting = None
     if slow:
         viewers["paused"] = Viewer(url, token, narrow=True)
         viewers["cut off"] = Viewer(url, token)
-        tasks = [asyncio.create_task(cut_again_and_again(viewers["cut off"]))]
-    tasks += [asyncio.create_task(viewer.watch()) for viewer in viewers.values()]
+        cutting = asyncio.create_task(cut_again_and_again(viewers["cut off"]))
+    tasks = [asyncio.create_task(viewer.watch()) for viewer in viewers.values()]
     for viewer in viewers.values():
         await asyncio.wait_for(viewer.ready.wait(), 30)
     gc.freeze()
     print("ready", flush=True)
     while (word := (await told()).strip()) not in ("end", ""):
+        if word == "settle":
+            if cutting:
+                cutting.cancel()
+            await settle(viewers.values())
+            print("settled", flush=True)
+            continue
         awake = viewers["paused"].awake
         awake.clear() if word == "pause" else awake.set()
+    if cutting:
+        tasks.append(cutting)
     for task in tasks:
         task.cancel()
     with contextlib.suppress(asyncio.CancelledError):

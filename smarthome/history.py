@@ -22,14 +22,15 @@ from policies.moments import parse_moment, parse_query_moment, to_milliseconds, 
 from policies.roles import Role
 from policies.spreadsheet import as_csv
 from sensors import history
-from sensors.models import METRICS, UNITS
+from sensors.models import METRICS
+from sensors.serializers import LONGEST_RANGE_OF_DAYS
 from smarthome.guard import page_for, with_bar
-from smarthome.now import DIGITS, LEAST_SPAN
+from smarthome.now import DRAWN
 
 MOST_SENSORS = 8
 MOST_POINTS = 2100  # of a sensor: a week of five minutes; a screen has about as many columns
 RAW_UP_TO, FINEST = dt.timedelta(minutes=5), "1m"
-SHORTEST, LONGEST = dt.timedelta(minutes=1), dt.timedelta(days=3653)
+SHORTEST, LONGEST = dt.timedelta(minutes=1), LONGEST_RANGE_OF_DAYS
 AT_FIRST = dt.timedelta(days=1)
 # The ranges that one press chooses, in hours.
 SPANS = {"hour": 1, "day": 24, "week": 7 * 24, "month": 30 * 24, "year": 366 * 24}
@@ -92,18 +93,14 @@ def page(request: HttpRequest, role: Role) -> HttpResponse:
     chosen = form.cleaned_data
     context = {
         "sensors": [(one.pk, str(one), one.pk in chosen["sensor"]) for one in sensors.values()],
-        "metrics": [(name, UNITS[name], name == chosen["metric"]) for name in METRICS],
+        "metrics": [(name, name == chosen["metric"]) for name in METRICS],
         "spans": SPANS,
-        "most_sensors": MOST_SENSORS,
         "house": {
             "zone": settings.TIME_ZONE,
             "now": utc_text(to_milliseconds(timezone.now())),
             "longest": LONGEST.total_seconds(),
             "shortest": SHORTEST.total_seconds(),
-            "metrics": {
-                name: {"unit": UNITS[name], "digits": DIGITS[name], "span": LEAST_SPAN[name]}
-                for name in METRICS
-            },
+            "metrics": DRAWN,
         },
     }
     return render(request, "history.html", with_bar(role, context))

@@ -32,6 +32,10 @@ MOST_ALERTS, LAST_ALERTS = 3, 50
 # Decimals on screen, and the least height of a chart: a tenth of a degree is no mountain.
 DIGITS = {"temperature": 1, "humidity": 0, "pressure": 0}
 LEAST_SPAN = {"temperature": 2, "humidity": 10, "pressure": 4}
+DRAWN = {
+    name: {"unit": UNITS[name], "digits": DIGITS[name], "span": LEAST_SPAN[name]}
+    for name in METRICS
+}
 # What a door reports that somebody should look at.
 ALARMING = (DoorEvent.Event.FORCED_OPEN, DoorEvent.Event.HELD_OPEN, DoorEvent.Event.TAMPER)
 
@@ -172,10 +176,7 @@ class Now:
             "seq": self.position.seq,
             "now": utc_text(to_milliseconds(self.at)),
             "zone": settings.TIME_ZONE,
-            "metrics": {
-                name: {"unit": UNITS[name], "digits": DIGITS[name], "span": LEAST_SPAN[name]}
-                for name in METRICS
-            },
+            "metrics": DRAWN,
             "reasons": {str(reason): words for reason, words in WORDS.items()},
             "flags": FLAG_WORDS,
             "door_events": dict(DoorEvent.Event.choices),

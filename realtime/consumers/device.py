@@ -90,19 +90,19 @@ class DeviceConsumer(PatientConsumer):
             while True:
                 try:
                     is_open = await on_thread(self.scope, self._stays_open)
+                except (AuthenticationFailed, PermissionDenied) as error:
+                    if await self._refuse(error):
+                        return
+                except DatabaseError:
+                    pass  # nothing is said, and a door that was open soon shuts
+                except Exception:
+                    logger.exception("a door could not be told whether it stays open")
+                else:
                     if is_open:
                         await self.say(_command("unlock", seconds=OPEN_FOR))
                     elif was_open:
                         await self.say(_command("lock"))
                     was_open = is_open
-                except (AuthenticationFailed, PermissionDenied) as error:
-                    if await self._refuse(error):
-                        return
-                except StopConsumer:
-                    raise
-                except Exception as error:  # nothing is said, and a door that was open soon shuts
-                    if not isinstance(error, DatabaseError):
-                        logger.exception("a door could not be told whether it stays open")
                 # Not all together: those that lost their line at once come back at once.
                 await asyncio.sleep(TELL_EVERY * random.uniform(0.8, 1))  # noqa: S311  # no secret
 

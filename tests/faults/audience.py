@@ -7,7 +7,6 @@ was not told of by a gap, is a loss that nobody said.
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import IO
@@ -19,7 +18,6 @@ from tests.house import ROOT
 VIEWERS = 20
 SLOW = 2  # of them: one pauses, one loses its connection every few seconds
 OLDEST = 150.0  # seconds; a token lasts five minutes, a row may last two and a half
-SETTLE_SECONDS = 3.0
 
 
 class Audience:
@@ -45,7 +43,10 @@ class Audience:
     def end(self) -> list[str]:
         """What viewers missed without being told."""
         self._tell("wake")
-        time.sleep(SETTLE_SECONDS)
+        self._tell("settle")
+        assert self.process.stdout
+        if self.process.stdout.readline() != "settled\n":
+            raise RuntimeError("the viewers ended by themselves")
         said, _ = self.process.communicate("end\n", timeout=30)
         return judge(self.decided, {name: one["seen"] for name, one in json.loads(said).items()})
 

@@ -130,6 +130,11 @@ class House:
         with self.redis("redis") as client:
             return sum(client.xlen(key(kind)) for kind in KINDS)
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether more waits than ever does under load."""
+        return self.backlog() >= 100
+
     def pending(self) -> int:
         """Entries that a worker has read and not acknowledged."""
         with self.redis("redis") as client:

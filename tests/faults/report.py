@@ -77,10 +77,14 @@ def shown(value: float | None, unit: str) -> str:
 
 
 def foot(results: list[Result], seconds: float) -> None:
-    """What is said after the last row."""
-    failed = sum(not one.passed and not one.not_run for one in results)
+    """What is said after the last row; again what failed, for who sees only the end."""
+    failed = [one for one in results if not one.passed and not one.not_run]
     not_run = sum(bool(one.not_run) for one in results)
-    say(f"{len(results)} rows, {failed} failed, {not_run} not run, {seconds:.0f} s")
+    for one in failed:
+        say(f"FAIL  {one.fault} (seed {one.seed})")
+        for fault in [*one.faults, *one.findings.examples]:
+            say(f"    {fault}")
+    say(f"{len(results)} rows, {len(failed)} failed, {not_run} not run, {seconds:.0f} s")
 
 
 def keep(result: Result, kind: str) -> None:

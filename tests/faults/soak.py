@@ -61,7 +61,7 @@ def run(house: House, minutes: float, seed: int) -> Result:
                     time.sleep(chance.uniform(*PAUSES))
                     chance.choice(FAULTS)(Scene(house, chance.uniform(*LENGTHS), chance))
                     faults += 1
-                house.wait_for(lambda: house.backlog() < 100, "drained")
+                house.wait_for(lambda: not house.is_behind, "drained")
                 audience.checks += journal.checks[first:]
                 result.faults += audience.end()
     house.wait_for(lambda: not house.backlog(), "everything is stored")
