@@ -72,7 +72,7 @@ def killed(*names: str) -> Fault:
     """Away for the whole time."""
 
     def fault(scene: Scene) -> None:
-        with scene.window(), away(scene.house, *names):
+        with scene.window(), away(scene.house, *names), scene.absence():
             time.sleep(scene.seconds)
 
     return fault
@@ -82,7 +82,7 @@ def froze(*names: str) -> Fault:
     """Frozen for the whole time."""
 
     def fault(scene: Scene) -> None:
-        with scene.window(), frozen(scene.house, *names):
+        with scene.window(), frozen(scene.house, *names), scene.absence():
             time.sleep(scene.seconds)
 
     return fault

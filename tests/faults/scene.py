@@ -24,6 +24,8 @@ class Scene:
     chance: random.Random
     times: int = 1  # how often, where a fault is a repeated blow
     windows: list[tuple[float, float]] = field(default_factory=list)
+    # When what was killed or frozen was really away; a window begins before and ends after it.
+    absences: list[tuple[float, float]] = field(default_factory=list)
     # What the fault itself took away: marks of readings, ids of checks.
     taken: set[int | str] = field(default_factory=set)
     figures: dict[str, float] = field(default_factory=dict)
@@ -40,6 +42,13 @@ class Scene:
             yield
         finally:
             self.windows.append((begun, now()))
+
+    @contextmanager
+    def absence(self) -> Iterator[None]:
+        """What is killed or frozen is away as long as the block lasts."""
+        begun = now()
+        yield
+        self.absences.append((begun, now()))
 
     def expect(self, is_so: bool, otherwise: str) -> None:
         if not is_so:

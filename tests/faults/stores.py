@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psycopg
+
 from realtime.streams import key
 from tests.faults.house import House
 from tests.faults.inject import away, frozen
@@ -21,14 +23,16 @@ RISKY, RISK_S = 10_000, 2.0  # bytes, and how long to wait for such a moment
 
 def tables_locked(scene: Scene) -> None:
     """Somebody alters tables, and takes his time."""
-    with (
-        scene.window(),
-        scene.house.database() as connection,
-        connection.transaction(force_rollback=True),
-    ):
-        for table in ("access_logs", "policies_card", "sensor_accepted_readings"):
-            connection.execute(f"ALTER TABLE {table} ADD COLUMN fault int")
-        time.sleep(scene.seconds)
+    with scene.window(), scene.house.database() as connection:
+        while True:
+            with (
+                suppress(psycopg.errors.DeadlockDetected),  # with the load: once more
+                connection.transaction(force_rollback=True),
+            ):
+                for table in ("access_logs", "policies_card", "sensor_accepted_readings"):
+                    connection.execute(f"ALTER TABLE {table} ADD COLUMN fault int")
+                time.sleep(scene.seconds)
+                return
 
 
 def stream_full(scene: Scene) -> None:
@@ -37,13 +41,16 @@ def stream_full(scene: Scene) -> None:
     with house.redis("redis") as client:
         most = client.config_get("maxmemory")["maxmemory"]
         with scene.window():
-            with without_worker(house):
-                time.sleep(1)  # something to drain
-                client.config_set("maxmemory", client.info("memory")["used_memory"])
-                time.sleep(scene.seconds)
-            # Full of what only a worker can take away; it must be able to start.
-            house.wait_for(lambda: not house.backlog(), "drained without more memory")
-            client.config_set("maxmemory", most)
+            try:
+                with without_worker(house):
+                    time.sleep(1)  # something to drain
+                    client.config_set("maxmemory", client.info("memory")["used_memory"])
+                    time.sleep(scene.seconds)
+                    held = house.backlog()
+                # Full of what only a worker can take away; it must be able to start.
+                house.wait_for(lambda: house.backlog() < held / 2, "drained without more memory")
+            finally:
+                client.config_set("maxmemory", most)
 
 
 EMPTY = """
