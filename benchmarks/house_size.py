@@ -1,9 +1,10 @@
 """Does a house stay as quick when it grows? `python -m benchmarks.house_size`; `QUICK=1`: smaller.
 
-Both houses, one after the other. One of ten cards is asked at its doors; then a policy file makes
-it one of 50 000 cards, 5 000 people, 500 doors and 200 rules, a spreadsheet labels every card, and
-it is asked again; then every list of the console is opened. A card that was presented before is
-compared with one that was presented before; the first time is shown beside it.
+Embedded, then production, two houses side by side: one has ten cards; a policy file makes the other
+one of 50 000 cards, 5 000 people, 500 doors and 200 rules, and a spreadsheet labels every card.
+Both are asked at their doors in turns, so that what else happens on the machine slows both; then
+every list of the big one's console is opened. A card that was presented before is compared with one
+that was presented before; the first time is shown beside it.
 Ends non-zero when an answer was wrong, an import showed no progress, or a goal was missed.
 """
 
@@ -19,19 +20,21 @@ import tempfile
 import termios
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
+import psycopg
 
-from benchmarks import load, stack
+from benchmarks import load
 from benchmarks.load import Job, Payload, Results
 from benchmarks.table import PROJECT, keep, line, row, say
 from tests.house import ADMIN_PASSWORD, House, open_house
-from tests.stack import Stack
+from tests.stack import Stack, open_stack
 
 DOORS = [f"bench-door-{n}" for n in range(1, 5)]
 CHECKS_PER_SECOND = 20
@@ -39,6 +42,7 @@ FEW = 10  # cards of the small house
 PRESENTED = 200  # of the cards of the big one
 GROUPS, ZONES, SCHEDULES = 50, 25, 10
 SEED = 7
+TURNS = 8  # of each house
 OPENED = 5  # times every list is opened; the slowest counts
 LIST = re.compile(r'href="(/admin/(?:access|policies|sensors)/[a-z]+/)"')
 MARKS = ("changelist", "<h1>Lockdown</h1>")  # of a list, and of the one page that is none
@@ -86,58 +90,68 @@ def main() -> int:
     size = Size(5_000, 500, 50, 20, seconds=10) if quick else Size()
     found = []
     for title, opened in (("embedded", embedded), ("production", production)):
-        with tempfile.TemporaryDirectory(prefix="smarthome-bench-") as folder:
-            say(f"{title}: a house of {FEW} cards")
-            with opened(Path(folder)) as (house, tidy):
-                found.append(measure(Found(title), house, size, Path(folder), tidy))
+        with (
+            tempfile.TemporaryDirectory(prefix="smarthome-bench-") as folder,
+            opened(Path(folder) / "small") as small,
+            opened(Path(folder) / "big") as big,
+        ):
+            found.append(measure(Found(title), small, big, size, Path(folder)))
     return judge(found)
 
 
 @contextmanager
-def embedded(folder: Path) -> Iterator[tuple[House, Callable[[], None]]]:
-    (folder / "house").mkdir(mode=0o700)
-    with open_house(folder / "house", RATE_LIMIT_CHECK="0", LOG_LEVEL="WARNING") as house:
-        yield house, lambda: None
+def embedded(folder: Path) -> Iterator[House]:
+    folder.mkdir(mode=0o700)
+    with open_house(folder, RATE_LIMIT_CHECK="0", LOG_LEVEL="WARNING") as house:
+        yield house
 
 
 @contextmanager
-def production(folder: Path) -> Iterator[tuple[Stack, Callable[[], None]]]:
-    def tidy() -> None:
-        """What PostgreSQL does by itself some minutes later."""
-        with stack.as_owner() as connection:
-            connection.execute("VACUUM ANALYZE")
-
-    with stack.open_house(folder / "house") as house:
-        yield house, tidy
+def production(folder: Path) -> Iterator[Stack]:
+    folder.mkdir(mode=0o700)
+    with open_stack(folder, RATE_LIMIT_CHECK="0", LOG_LEVEL="WARNING") as stack:
+        yield stack
 
 
 def measure(
-    found: Found, house: House | Stack, size: Size, files: Path, tidy: Callable[[], None]
+    found: Found, small: House | Stack, big: House | Stack, size: Size, files: Path
 ) -> Found:
-    for door in DOORS:
-        house.enrol(door, "door")
-    house.manage("shell", "-c", ADD_DOORS.format(size.doors - len(DOORS)))
+    for house in (small, big):
+        for door in DOORS:
+            house.enrol(door, "door")
+    say(f"{found.title}: a house of {FEW} cards")
     policies = files / "policies.json"
-
     policies.write_text(json.dumps(big_house(Size(FEW, FEW, 0, 0))))
-    house.manage("import_policies", str(policies), "--replace")
-    uids = [uid(number) for number in range(FEW)]
-    present(house, uids, Results(), size.seconds / 4)
-    present(house, uids, found.few, size.seconds)
+    small.manage("import_policies", str(policies), "--replace")
 
     say(f"{found.title}: {size.cards} cards, {size.people} people, {size.doors} doors")
+    big.manage("shell", "-c", ADD_DOORS.format(size.doors - len(DOORS)))
     policies.write_text(json.dumps(big_house(size)))
     sheet = files / "cards.csv"
     rows = [f"{uid(n)},Person {n % size.people},fob {n}" for n in range(size.cards)]
     sheet.write_text("card_uid,user_name,label\n" + "\n".join(rows))
-    found.imports["policies"] = timed_import(found, house, "import_policies", policies)
-    found.imports["cards"] = timed_import(found, house, "import_cards", sheet)
-    tidy()
-    uids = [uid(number) for number in range(0, size.cards, size.cards // PRESENTED)]
-    present(house, uids, found.first, PRESENTED / CHECKS_PER_SECOND)
-    present(house, uids, found.many, size.seconds)
-    open_lists(found, house)
+    found.imports["policies"] = timed_import(found, big, "import_policies", policies)
+    found.imports["cards"] = timed_import(found, big, "import_cards", sheet)
+    if isinstance(big, Stack):
+        tidy(big)
+
+    few = itertools.cycle([uid(number) for number in range(FEW)])
+    step = size.cards // PRESENTED
+    many = itertools.cycle([uid(number) for number in range(0, step * PRESENTED, step)])
+    present(small, few, Results(), size.seconds / 4)
+    present(big, many, found.first, PRESENTED / CHECKS_PER_SECOND)
+    for _ in range(TURNS):
+        present(small, few, found.few, size.seconds / TURNS)
+        present(big, many, found.many, size.seconds / TURNS)
+    open_lists(found, big)
     return found
+
+
+def tidy(stack: Stack) -> None:
+    """What PostgreSQL does by itself some minutes later."""
+    address = urlsplit(settings_of(stack)["MIGRATION_DATABASE_URL"])._replace(scheme="postgresql")
+    with psycopg.connect(address.geturl(), autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
 
 
 def uid(number: int) -> str:
@@ -175,9 +189,8 @@ def big_house(size: Size) -> dict[str, Any]:
     }
 
 
-def present(house: House | Stack, uids: list[str], results: Results, seconds: float) -> None:
+def present(house: House | Stack, turn: Iterator[str], results: Results, seconds: float) -> None:
     """The cards one after the other, at all doors together."""
-    turn = itertools.cycle(uids)
     a_door = CHECKS_PER_SECOND / len(DOORS)
     jobs = [
         Job(door, "/api/access/check", a_door, scans(door, turn), judge_check, results)

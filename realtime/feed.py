@@ -20,6 +20,7 @@ Frame = dict[str, Any]
 Listener = Callable[[Sequence[Frame]], None]
 
 READING = "sensor_reading"
+KINDS = frozenset([READING, "access_event", "door_event", "device_status", "system_alert"])
 KEPT = dt.timedelta(hours=2)  # the contract promises one
 
 _listeners: list[Listener] = []

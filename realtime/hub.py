@@ -1,8 +1,9 @@
 """Who watches in this process, and what each is sent.
 
 Lives on the event loop; the feed's frames arrive from other threads. A frame is encoded once and
-shared by all sockets. Viewers in batch mode get at most ten batches a second; what a slow viewer
-cannot take is held back for it alone, of readings only the newest per device.
+shared by all sockets that want the same. Viewers in batch mode get at most ten batches a second;
+what a slow viewer cannot take is held back for it alone, of readings only the newest per device:
+that one says as `coalesced` for how many older ones it stands.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any, Protocol
 
 from realtime.feed import READING, Frame
+from realtime.subscription import EVERYTHING, Subscription
 
 BATCH_SECONDS = 0.1
 # Events held for one slow viewer before it is given up (4408); readings are bounded by devices.
@@ -48,6 +50,7 @@ class Viewer:
         self.identity = identity
         self.masked = True  # sees no UIDs
         self.batch = False
+        self.subscription = EVERYTHING
         self.held = True  # while it is being brought up to date
         self.seq = 0  # the newest number it was sent
         self.let_go_to = 0  # the newest event that was held and let go while it was replayed
@@ -75,7 +78,9 @@ class Viewer:
         """
         for one in frames:
             if one["type"] == READING:
-                self._readings[one["device_id"]] = one
+                older = self._readings.get(one["device_id"])
+                count = older.get("coalesced", 0) + 1 if older else 0
+                self._readings[one["device_id"]] = one | {"coalesced": count} if count else one
             else:
                 self._events.append(one)
         if len(self._events) <= MOST_HELD_EVENTS:
@@ -154,19 +159,39 @@ class Hub:
             _offer(self, viewer, encoded)
 
 
+EncodeAll = Callable[[bool], list[str]]  # masked or not
+
+
 class Encoded:
     """Frames as text, each made once for those who see UIDs and once for those who do not."""
 
-    def __init__(self, frames: Sequence[Frame]) -> None:
+    def __init__(self, frames: Sequence[Frame], encode_all: EncodeAll | None = None) -> None:
         self.frames = frames
+        self._encode_all = encode_all or self._encode
         self._texts: dict[bool, list[str]] = {}
         self._batches: dict[bool, str] = {}
+        self._parts: dict[Subscription, Encoded] = {EVERYTHING: self}
 
     def texts(self, *, masked: bool) -> list[str]:
         """One text a frame."""
         if masked not in self._texts:
-            self._texts[masked] = [encode(mask(f) if masked else f) for f in self.frames]
+            self._texts[masked] = self._encode_all(masked)
         return self._texts[masked]
+
+    def _encode(self, masked: bool) -> list[str]:
+        return [encode(mask(f) if masked else f) for f in self.frames]
+
+    def part(self, subscription: Subscription) -> "Encoded":
+        """Those that such viewers want."""
+        if subscription not in self._parts:
+            wanted = [n for n, one in enumerate(self.frames) if subscription.wants(one)]
+
+            def of_whole(masked: bool) -> list[str]:
+                texts = self.texts(masked=masked)
+                return [texts[n] for n in wanted]
+
+            self._parts[subscription] = Encoded([self.frames[n] for n in wanted], of_whole)
+        return self._parts[subscription]
 
     def batch(self, *, masked: bool) -> str:
         """All frames in one `batch` frame."""
@@ -196,6 +221,9 @@ def mask(one: Frame) -> Frame:
 
 def _offer(hub: Hub, viewer: Viewer, encoded: Encoded) -> None:
     """Send frames to a viewer, or hold them for it; give up on one that is too far behind."""
+    encoded = encoded.part(viewer.subscription)
+    if not encoded.frames:
+        return
     if viewer.must_hold:
         if not viewer.hold(encoded.frames):
             hub.give_up(viewer)

@@ -83,6 +83,16 @@ class Sockets:
                 for viewer in list(self.hub.viewers):
                     if viewer.identity in codes:
                         await viewer.close(codes[viewer.identity])
+                await self._follow_zones()
+
+    async def _follow_zones(self) -> None:
+        """A device that has come to another zone is heard by other viewers."""
+        zoned = {one.subscription for one in self.hub.viewers if one.subscription.zones}
+        if not zoned:
+            return
+        now = await self._ask(lambda some: {one: one.resolved() for one in some}, zoned)
+        for viewer in self.hub.viewers:
+            viewer.subscription = now.get(viewer.subscription, viewer.subscription)
 
     async def _notice_silence(self) -> None:
         while True:

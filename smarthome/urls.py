@@ -20,6 +20,7 @@ urlpatterns = [
     path("", include("policies.urls")),
     path("", include("smarthome.health")),
     path("", include("smarthome.pages")),
+    path("", include("smarthome.passages")),
     path("", include("smarthome.history")),
     path("", include("smarthome.devices")),
     path("", include("smarthome.system")),

@@ -2,15 +2,16 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, WebSocket, expect, sync_playwright
 
-from tests.house import ADMIN_PASSWORD, House
+from tests.house import ADMIN_PASSWORD, ROOT, House
 
 # Debian's, driven by what Debian's builds understand; nothing is fetched in the background.
 FLAGS = [
@@ -23,6 +24,12 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+IMAGES = ROOT / "docs" / "images"
+MOST_BYTES = 200_000  # of a picture
+FITS = "document.documentElement.scrollWidth <= innerWidth"
+pictures = pytest.mark.skipif(
+    not os.environ.get("SCREENSHOTS"), reason="SCREENSHOTS=1 makes the pictures"
+)
 SIGNED_IN: dict[tuple[str, str], Any] = {}  # cookies, by house and name
 PHONE, DESKTOP = (360, 760), (1280, 800)
 
@@ -100,3 +107,39 @@ class Visit:
     def _note_host(self, url: str) -> None:
         if urlsplit(url).netloc != f"127.0.0.1:{self.house.http_port}":
             self.complaints.append(f"asked another host: {url}")
+
+
+@contextmanager
+def windows(browser: Browser, house: House, meant: str = "") -> Iterator[Callable[..., Visit]]:
+    """Opens windows; at the end their consoles must be clean, but for what is `meant`, and no other
+    host was asked."""
+    visits: list[Visit] = []
+
+    def open_window(size: tuple[int, int] = DESKTOP, **options: Any) -> Visit:
+        visits.append(Visit(browser, house, size, **options))
+        return visits[-1]
+
+    yield open_window
+    for one in visits:
+        one.context.close()
+    complaints = [words for one in visits for words in one.complaints]
+    unmeant = [words for words in complaints if not (meant and meant in words)]
+    assert not unmeant, unmeant
+
+
+def serious_faults(page: Page, but: Collection[str] = ()) -> list[str]:
+    """What axe finds that keeps somebody from using the page, each as its rule and where; without
+    those that have a part of `but` in them."""
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    faults = [
+        f"{one['id']}: {node['target']}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
+    return [fault for fault in faults if not any(part in fault for part in but)]
+
+
+def take_picture(page: Page, name: str) -> None:
+    """For the documents, which should stay light."""
+    assert len(page.screenshot(path=IMAGES / f"{name}.png")) < MOST_BYTES

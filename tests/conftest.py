@@ -149,6 +149,14 @@ def nothing_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "store", full_disk)
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from tests.browser import open_browser  # which takes long to load
+
+    with open_browser() as browser:
+        yield browser
+
+
 @pytest.fixture
 def door(db: None) -> Device:
     device = Device.objects.create(device_id="front-door", kind="door", name="front door")

@@ -14,6 +14,7 @@ from django_otp.plugins.otp_static.models import StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from policies import audit, second_factor
+from policies.audit import ledger
 from policies.models import (
     Card,
     Certificate,
@@ -462,7 +463,7 @@ def test_a_change_that_cannot_be_written_down_does_not_happen(annas_card, monkey
     def full_disk(*arguments) -> None:
         raise IntegrityError
 
-    monkeypatch.setattr(audit, "_store", full_disk)
+    monkeypatch.setattr(ledger, "_store", full_disk)
 
     for change in (
         lambda: save(card(), label="x"),

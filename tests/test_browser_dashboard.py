@@ -1,7 +1,6 @@
 """The dashboard in a real Chromium, over a real house."""
 
 import datetime as dt
-import os
 import signal
 import subprocess
 import sys
@@ -12,7 +11,16 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser import DESKTOP, PHONE, Visit, open_browser
+from tests.browser import (
+    DESKTOP,
+    FITS,
+    PHONE,
+    Visit,
+    pictures,
+    serious_faults,
+    take_picture,
+    windows,
+)
 from tests.house import ADMIN_PASSWORD, ROOT, House, open_house
 from tests.sockets import ask, device_socket
 
@@ -21,8 +29,6 @@ pytestmark = pytest.mark.browser
 ANNA, STRANGER, MALLORY = "04:A3:2B:F2:1C:80", "04:00:00:01", "04:A3:2B:F2:1C:81"
 DEVICES = {"front-door": "door", "kitchen": "sensor"}
 CARDS = {ANNA: "Anna", MALLORY: "<script>Mallory</script>"}
-IMAGES = ROOT / "docs" / "images"
-MOST_BYTES = 200_000
 
 # What stands on what, in both colour schemes.
 COLOURS = [
@@ -54,7 +60,6 @@ CONTRAST = """([text, ground]) => {
     const [a, b] = [light(text), light(ground)].sort((x, y) => y - x);
     return (a + 0.05) / (b + 0.05);
 }"""
-FITS = "document.documentElement.scrollWidth <= innerWidth"
 
 
 @pytest.fixture(scope="module")
@@ -71,25 +76,11 @@ def house(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterato
         yield house
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as browser:
-        yield browser
-
-
 @pytest.fixture
 def visit(browser: Browser, house: House) -> Iterator[Callable[..., Visit]]:
     """Opens windows; at the end their consoles must be clean and no other host was asked."""
-    visits: list[Visit] = []
-
-    def open_window(size: tuple[int, int] = DESKTOP, **options: str | bool) -> Visit:
-        visits.append(Visit(browser, house, size, **options))
-        return visits[-1]
-
-    yield open_window
-    for one in visits:
-        one.context.close()
-    assert [complaint for one in visits for complaint in one.complaints] == []
+    with windows(browser, house) as open_window:
+        yield open_window
 
 
 def shell(house: House, *lines: str) -> None:
@@ -319,7 +310,7 @@ def test_the_keyboard_reaches_everything(house, visit):
     page.locator("h1").click()
 
     reached = []
-    for _ in range(12):
+    for _ in range(13):
         page.keyboard.press("Tab")
         reached.append(
             page.evaluate(
@@ -332,8 +323,8 @@ def test_the_keyboard_reaches_everything(house, visit):
             break
     page.keyboard.press("Enter")
 
-    pages = ["Now", "History", "Devices", "System", "Console", "Second factor", "API"]
-    assert reached[:8] == [*pages, "Sign out"]
+    pages = ["Now", "Access", "History", "Devices", "System", "Console", "Second factor", "API"]
+    assert reached[: len(pages) + 1] == [*pages, "Sign out"]
     expect(page.locator("[data-metric=humidity]").first).to_have_attribute("aria-pressed", "true")
     expect(page.locator("figcaption").first).to_contain_text("% in the last hour")
 
@@ -407,7 +398,17 @@ def test_text_is_readable_in_light_and_dark(visit, scheme):
     assert weak == []
 
 
-@pytest.mark.skipif(not os.environ.get("SCREENSHOTS"), reason="SCREENSHOTS=1 makes the pictures")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_reader_of_screens_can_use_it(house, visit, scheme):
+    read(house, temperature=21, humidity=55)
+    window = visit(color_scheme=scheme)
+    window.page.goto(house.url)
+    found = [serious_faults(window.page), serious_faults(window.watch())]
+
+    assert found == [[], []]
+
+
+@pictures
 def test_pictures_for_the_documentation(browser, tmp_path):
     with open_house(tmp_path) as house, simulated_devices(house):
         for name, size, scale in (("dashboard", DESKTOP, 1), ("phone", PHONE, 2)):
@@ -422,8 +423,7 @@ def test_pictures_for_the_documentation(browser, tmp_path):
                 page.wait_for_timeout(6000)  # until the history is in the charts
                 while page.locator(".dismiss").count():
                     page.locator(".dismiss").first.click()
-                file = f"{name}.png" if scheme == "light" else f"{name}-dark.png"
-                assert len(page.screenshot(path=IMAGES / file)) < MOST_BYTES
+                take_picture(page, name if scheme == "light" else f"{name}-dark")
                 window.context.close()
 
 

@@ -1,18 +1,15 @@
 """The history page in a real Chromium."""
 
-import os
 from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import DESKTOP, PHONE, Visit, open_browser
-from tests.house import ROOT, House, open_house
+from tests.browser import DESKTOP, FITS, PHONE, pictures, serious_faults, take_picture, windows
+from tests.house import House, open_house
 
 pytestmark = pytest.mark.browser
 
-IMAGES = ROOT / "docs" / "images"
-MOST_BYTES = 200_000
 DEVICES = {"cellar": "sensor", "kitchen": "sensor", "front-door": "door"}
 # Three days, a reading every five minutes; nothing for six hours of the second one.
 FILL = """
@@ -30,13 +27,6 @@ for name, label, mean in (("kitchen", "Kitchen", 21), ("cellar", "Cellar", 11)):
         for n, at in enumerate(moments) if not 300 < n < 372
     ])
 """
-FITS = "document.documentElement.scrollWidth <= innerWidth"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -49,21 +39,17 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 @pytest.fixture
 def look(browser: Browser, house: House) -> Iterator[Callable[..., Page]]:
     """Opens the page; at the end the consoles must be clean and no other host was asked."""
-    visits: list[Visit] = []
     meant = "net::ERR_INTERNET_DISCONNECTED"  # what a test does, and the browser tells
+    with windows(browser, house, meant) as open_window:
 
-    def open_page(
-        asked: str = "?sensor=kitchen", size: tuple[int, int] = DESKTOP, **options: str | float
-    ) -> Page:
-        visits.append(Visit(browser, house, size, **options))
-        page = visits[-1].sign_in(path=f"/history{asked}")
-        drawn(page)
-        return page
+        def open_page(
+            asked: str = "?sensor=kitchen", size: tuple[int, int] = DESKTOP, **options: str | float
+        ) -> Page:
+            page = open_window(size, **options).sign_in(path=f"/history{asked}")
+            drawn(page)
+            return page
 
-    yield open_page
-    for one in visits:
-        one.context.close()
-    assert [words for one in visits for words in one.complaints if meant not in words] == []
+        yield open_page
 
 
 def drawn(page: Page) -> None:
@@ -182,7 +168,7 @@ def test_nothing_needs_sideways_scrolling(look, house, path):
     assert too_wide == []
 
 
-@pytest.mark.skipif(not os.environ.get("SCREENSHOTS"), reason="SCREENSHOTS=1 makes the pictures")
+@pictures
 def test_pictures_for_the_documentation(look, house):
     for name, size, scheme in (
         ("history", DESKTOP, "light"),
@@ -191,7 +177,18 @@ def test_pictures_for_the_documentation(look, house):
     ):
         page = look("?sensor=kitchen&sensor=cellar&hours=72", size, color_scheme=scheme)
         page.wait_for_timeout(500)
-        assert len(page.screenshot(path=IMAGES / f"{name}.png")) < MOST_BYTES
+        take_picture(page, name)
     for name in ("devices", "system"):
         page.goto(f"{house.url}/{name}")
-        assert len(page.screenshot(path=IMAGES / f"{name}-phone.png")) < MOST_BYTES
+        take_picture(page, f"{name}-phone")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_reader_of_screens_can_use_it(house, look, scheme):
+    page = look("?sensor=kitchen&sensor=cellar", color_scheme=scheme)
+    found = {"history": serious_faults(page)}
+    for name in ("devices", "system"):
+        page.goto(f"{house.url}/{name}")
+        found[name] = serious_faults(page)
+
+    assert found == {"history": [], "devices": [], "system": []}

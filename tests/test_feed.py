@@ -11,8 +11,9 @@ from django.utils import timezone
 
 from realtime import feed
 from realtime.feed import READING
-from realtime.hub import MOST_HELD_EVENTS, TOO_SLOW, Hub, Viewer
+from realtime.hub import MOST_HELD_EVENTS, TOO_SLOW, Encoded, Hub, Viewer
 from realtime.models import FeedEvent
+from realtime.subscription import Subscription
 
 AT = "2026-11-23T07:37:01.542Z"
 
@@ -186,7 +187,10 @@ async def test_a_full_socket_gets_every_event_later_but_of_readings_the_newest()
     assert [f["data"]["id"] for f in slow.frames if f["type"] == "access_event"] == [
         str(seq) for seq in range(1, 31, 3)
     ]
-    assert [f["data"]["temperature"] for f in slow.frames if f["type"] == READING] == [28, 28]
+    readings = [f for f in slow.frames if f["type"] == READING]
+    assert [one["data"]["temperature"] for one in readings] == [28, 28]
+    assert [one["coalesced"] for one in readings] == [9, 9]
+    assert not any("coalesced" in frame for frame in quick.frames)
     assert slow.numbers == sorted(slow.numbers)
 
 
@@ -257,3 +261,58 @@ async def test_frames_that_waited_for_a_batch_are_not_sent_twice():
 
     assert first.numbers == [1, 2, 3]
     assert newcomer.numbers == [3]
+
+
+def of(*device_ids: str, types=None, zones=None, members=()) -> Subscription:
+    types = None if types is None else frozenset(types)
+    return Subscription(types, frozenset(device_ids) or None, zones, frozenset(members))
+
+
+@pytest.mark.parametrize(
+    ("subscription", "heard"),
+    [
+        (of(), [1, 2, 3, 4]),
+        (of(types=[READING]), [2, 3]),
+        (of("kitchen"), [2, 4]),
+        (of("kitchen", types=[READING]), [2]),
+        (of(zones=frozenset(["below"]), members=["cellar"]), [3, 4]),
+        (of("kitchen", zones=frozenset(["below"]), members=["cellar"]), [2, 3, 4]),
+        (of(zones=frozenset(["empty"])), [4]),
+        (of(types=[]), []),
+    ],
+)
+@pytest.mark.parametrize("batch", [True, False])
+async def test_a_viewer_hears_only_what_it_wants(subscription, heard, batch):
+    hub = Hub()
+    viewer, screen = watching(hub, batch=batch)
+    viewer.subscription = subscription
+    house = feed.frame("system_alert", "", AT, {"level": "warning", "message": "!"})
+    frames = [access_event("a"), reading("kitchen", 1), reading("cellar", 2), house]
+
+    hub.take(numbered(*frames))
+    await settle(0.12)
+
+    assert screen.numbers == heard
+
+
+async def test_who_wants_the_same_shares_one_text():
+    whole = Encoded(numbered(access_event("a"), reading("kitchen", 1), reading("cellar", 2)))
+    kitchen = of("kitchen")
+
+    part, same = whole.part(kitchen), whole.part(of("kitchen"))
+
+    assert part is same
+    assert part.texts(masked=True)[0] is whole.texts(masked=True)[1]
+    assert whole.part(of()) is whole
+
+
+async def test_a_full_socket_keeps_nothing_that_it_does_not_want():
+    hub, room = Hub(), Room()
+    viewer, screen = watching(hub, room=room)
+    viewer.subscription, room.has_room = of("kitchen"), False
+
+    hub.take(numbered(*[access_event(str(i)) for i in range(MOST_HELD_EVENTS + 1)]))
+    await settle()
+
+    assert screen.closed == []
+    assert viewer.take_held() == []

@@ -186,6 +186,68 @@ def test_options_switch_batches_on_and_off(house):
     assert single["type"] == "sensor_reading"
 
 
+def test_a_subscription_limits_the_snapshot_the_frames_and_the_replay(house):
+    badge(house)
+    token = house.token()
+    with viewer_socket(house) as viewer:
+        wanted = {"devices": ["kitchen"], "types": ["sensor_reading"]}
+        hello, snapshot = sign_in(viewer, token, subscribe=wanted)
+        badge(house)
+        measure(house, temperature=20.25)
+        live = receive(viewer)
+        send(viewer, type="resume", feed=hello["feed"], seq=hello["seq"])
+        replayed = receive(viewer), receive(viewer)
+        send(viewer, type="options", subscribe=None)
+        everything = wait_for(viewer, "snapshot")
+        log_id = badge(house)
+        event = wait_for(viewer, "access_event")
+
+    assert [row["device_id"] for row in snapshot["devices"]] == ["kitchen"]
+    assert snapshot["events"] == []
+    assert live["data"]["temperature"] == 20.25
+    assert [frame["type"] for frame in replayed] == ["sensor_reading", "resumed"]
+    assert {row["device_id"] for row in everything["devices"]} >= {"front-door", "kitchen"}
+    assert event["data"]["id"] == log_id
+
+
+def test_a_zone_is_followed_when_a_device_comes_to_it(house):
+    zone = "from policies.models import *; z, _ = Zone.objects.get_or_create(name='upstairs');"
+    run(house, f"{zone} z.devices.set([])")
+    token = house.token()
+    with viewer_socket(house) as viewer:
+        _, snapshot = sign_in(viewer, token, subscribe={"zones": ["upstairs"]})
+        measure(house, temperature=1)
+        run(house, f"{zone} z.devices.set(['kitchen'])")
+        time.sleep(2)  # the contract promises a second
+        measure(house, temperature=2)
+        live = wait_for(viewer, "sensor_reading")
+
+    assert snapshot["devices"] == []
+    assert live["data"]["temperature"] == 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "all",
+        ["kitchen"],
+        {"rooms": []},
+        {"types": "sensor_reading"},
+        {"types": ["no_such_type"]},
+        {"devices": [1]},
+        {"zones": ["z"] * 501},
+    ],
+)
+def test_a_subscription_that_makes_no_sense_is_an_error(house, wrong):
+    token = house.token()
+    with viewer_socket(house) as viewer:
+        sign_in(viewer, token)
+        send(viewer, type="options", subscribe=wrong)
+        error = wait_for(viewer, "error")
+
+    assert "subscribe" in error["error"]["details"]
+
+
 def test_who_resumes_misses_no_access_event_even_across_kill_9(tmp_path):
     with open_house(tmp_path, DEVICES, CARDS, **NO_LIMITS) as house:
         token = house.token()

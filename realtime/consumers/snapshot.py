@@ -11,23 +11,32 @@ from policies.models import Device
 from policies.serializers.devices import DeviceSerializer
 from realtime import feed
 from realtime.feed import READING, Frame
+from realtime.subscription import EVERYTHING, Subscription
 from sensors import history
 
 LAST_EVENTS = 50
 PAGE = 100  # events; an hour of a busy house in one piece would hold up its doors
 
 
-def snapshot(*, with_uid: bool) -> dict[str, Any]:
-    """The `snapshot` frame. Its number is read first: what happens meanwhile comes live again."""
+def snapshot(about: Subscription = EVERYTHING, *, with_uid: bool) -> dict[str, Any]:
+    """The `snapshot` frame. Its number is read first: what happens meanwhile comes live again.
+
+    Of devices that it is not about it says nothing; what kinds of frames are wanted changes it not.
+    """
     seq = feed.position().seq
-    devices = Device.objects.with_status()
-    events = AccessLog.objects.all()[:LAST_EVENTS]
+    devices, events = Device.objects.with_status(), AccessLog.objects.all()
+    latest = history.latest_of_all()
+    if about.ids is not None:
+        devices, events = devices.filter(pk__in=about.ids), events.filter(device_id__in=about.ids)
+        latest = {key: reading for key, reading in latest.items() if key in about.ids}
     return {
         "type": "snapshot",
         "seq": seq,
         "devices": DeviceSerializer(devices, many=True, context={"now": timezone.now()}).data,
-        "latest": history.latest_of_all(),
-        "events": LogRowSerializer(events, many=True, context={"with_uid": with_uid}).data,
+        "latest": latest,
+        "events": LogRowSerializer(
+            events[:LAST_EVENTS], many=True, context={"with_uid": with_uid}
+        ).data,
     }
 
 

@@ -17,6 +17,7 @@ from realtime.consumers.identity import NOT_ALLOWED, NOT_SIGNED_IN, Identity
 from realtime.consumers.patience import PatientConsumer
 from realtime.consumers.threads import on_thread
 from realtime.hub import Encoded, Hub, Viewer
+from realtime.subscription import EVERYTHING, Subscription
 
 SIGN_IN_SECONDS = 5
 PAGE_PAUSE = 0.01  # seconds; doors share the interpreter with a long replay
@@ -78,6 +79,7 @@ class ViewerConsumer(PatientConsumer):
             await self.close(NOT_SIGNED_IN)
         elif kind == "options":
             self.viewer.batch = _flag(frame, "batch", self.viewer.batch)
+            await self._subscribe(self.viewer, await self._wanted(frame))
         elif kind == "resume":
             await self._resume(self.viewer, frame)
         else:
@@ -86,6 +88,7 @@ class ViewerConsumer(PatientConsumer):
     async def _authenticate(self, frame: dict[str, Any]) -> None:
         """The first `auth` signs in, a later one of the same user prolongs."""
         batch = _flag(frame, "batch", self.viewer.batch if self.viewer else False)
+        wanted = await self._wanted(frame)
         token = frame.get("token")
         found = await on_thread(
             self.scope, identity.by_token, token if isinstance(token, str) else ""
@@ -93,21 +96,36 @@ class ViewerConsumer(PatientConsumer):
         if found is None:
             await self.close(NOT_SIGNED_IN)
         elif self.viewer is None:
-            await self._sign_in(found, batch=batch)
+            await self._sign_in(found, batch=batch, wanted=wanted or EVERYTHING)
         elif found.is_same_viewer(self.viewer.identity):
             self.viewer.identity = found
             self.viewer.batch = batch
+            await self._subscribe(self.viewer, wanted)
         else:
             await self.close(NOT_ALLOWED)
 
-    async def _sign_in(self, found: Identity, *, batch: bool = False) -> None:
+    async def _wanted(self, frame: dict[str, Any]) -> Subscription | None:
+        """What the frame subscribes to; None when it says nothing of that."""
+        if "subscribe" not in frame:
+            return None
+        return await on_thread(self.scope, Subscription.parse, frame["subscribe"])
+
+    async def _subscribe(self, viewer: Viewer, wanted: Subscription | None) -> None:
+        """From now on it hears of that, and begins with how that is now."""
+        if wanted not in (None, viewer.subscription):
+            viewer.subscription = wanted
+            await self._send_snapshot(viewer)
+
+    async def _sign_in(
+        self, found: Identity, *, batch: bool = False, wanted: Subscription = EVERYTHING
+    ) -> None:
         if found.role is None:
             await self.close(NOT_ALLOWED)
             return
         outlet = self.scope.get("smarthome.outlet")
         self.viewer = Viewer(self.send, self.close, outlet, found)
         self.viewer.masked = found.role < Role.OPERATOR
-        self.viewer.batch = batch
+        self.viewer.batch, self.viewer.subscription = batch, wanted
         self.hub.add(self.viewer)
         where = await on_thread(self.scope, feed.position)
         await self.say({"type": "hello", "feed": where.feed_id, "seq": where.seq})
@@ -116,7 +134,9 @@ class ViewerConsumer(PatientConsumer):
     async def _send_snapshot(self, viewer: Viewer) -> None:
         while True:
             viewer.hold_from_now()
-            state = await on_thread(self.scope, snapshot.snapshot, with_uid=not viewer.masked)
+            state = await on_thread(
+                self.scope, snapshot.snapshot, viewer.subscription, with_uid=not viewer.masked
+            )
             await self.say(state)
             if viewer.let_go_to <= state["seq"]:
                 break  # else it was so long under way that it says too little
@@ -143,8 +163,9 @@ class ViewerConsumer(PatientConsumer):
         The number up to which nothing is missing now; None when the feed cannot say.
         """
         while page := await on_thread(self.scope, snapshot.missed, name, after):
-            if page.frames:
-                for text in Encoded(page.frames).for_viewer(viewer):
+            wanted = Encoded(page.frames).part(viewer.subscription)
+            if wanted.frames:
+                for text in wanted.for_viewer(viewer):
                     await self.say_text(text)
             if page.is_last and page.seq >= viewer.let_go_to:
                 return page.seq

@@ -1,11 +1,12 @@
 // The page at `/` arrives complete; this keeps it so.
 // Words, units and the last hour come with the page (#house), what happens comes by /ws.
 
-import { amount, calendarOf, known, median, put, roomy } from "./words.js";
+import { Feed } from "./feed.js";
+import { amount, calendarOf, houseClock, known, median, put, roomy } from "./words.js";
 
 const house = JSON.parse(document.getElementById("house").textContent);
 const page = Object.fromEntries(
-  ["alerts", "connection", "doors", "events", "sensors"].map((id) => [id, document.getElementById(id)]),
+  ["alerts", "doors", "events", "sensors"].map((id) => [id, document.getElementById(id)]),
 );
 
 const MOST_EVENTS = 50;
@@ -17,17 +18,7 @@ const BACKLOG = 120_000; // ms
 
 const dayAndTime = calendarOf(known(house.zone));
 
-// The house's clock counts; a tablet's may be minutes off.
-let ahead = Date.parse(house.now) - arrivedAt();
-
-function arrivedAt() {
-  const [navigation] = performance.getEntriesByType("navigation");
-  return navigation ? performance.timeOrigin + navigation.responseStart : Date.now();
-}
-
-function now() {
-  return Date.now() + ahead;
-}
+const now = houseClock(house.now);
 
 function clock(iso) {
   const [day, time] = dayAndTime(Date.parse(iso));
@@ -351,7 +342,7 @@ function dismissed() {
 }
 
 function isDismissed(seq, text) {
-  return Number(seq) <= (dismissed()[`${feed} ${text}`] ?? 0);
+  return Number(seq) <= (dismissed()[`${feed.id} ${text}`] ?? 0);
 }
 
 /** Of alerts that say the same, the newest is shown. */
@@ -371,7 +362,7 @@ function prepareAlert(alert) {
   const button = alert.querySelector(".dismiss");
   button.hidden = false;
   button.addEventListener("click", () => {
-    const known = { ...dismissed(), [`${feed} ${textOf(alert)}`]: Number(alert.dataset.seq) };
+    const known = { ...dismissed(), [`${feed.id} ${textOf(alert)}`]: Number(alert.dataset.seq) };
     localStorage.setItem(DISMISSED, JSON.stringify(Object.fromEntries(Object.entries(known).slice(-100))));
     const next = alert.nextElementSibling ?? alert.previousElementSibling;
     alert.remove();
@@ -385,29 +376,7 @@ function textOf(alert) {
 
 // -- The feed -------------------------------------------------------------------------------------
 
-const PROBE_AFTER = 15_000; // ms of silence until we ask whether the house is still there
-const BEHIND_AFTER = 3_000; // ms
-const LOST_AFTER = 20_000; // ms without an answer
-const LONGEST_WAIT = 15_000; // ms between tries to connect
-const REFUSED = new Map([[4401, "Signed out"], [4403, "Not allowed"]]);
-
-let { feed, seq } = house;
-let socket;
-let tries = 0;
-let isReplaying = false;
-let heardAt = Date.now(); // when the house last said anything
-let askedAt = 0; // when it was asked to; 0: nothing is owed
-let lag = 0; // ms that the newest frame was old when it came
-
 const take = {
-  hello(frame) {
-    tries = 0;
-    sessionStorage.removeItem("reloaded");
-    if (Date.now() - lostAt > 60_000) refill();
-    lostAt = Infinity;
-    resume();
-    feed = frame.feed;
-  },
   snapshot(frame) {
     forgetDevices(new Set(frame.devices.map((device) => device.device_id)));
     for (const device of frame.devices) showDevice(device);
@@ -417,103 +386,20 @@ const take = {
       if (devices.has(row.device_id)) showPassage(row); // a door that is gone stays gone
     }
   },
-  batch(frame) {
-    for (const one of frame.frames) takeFrame(one);
-  },
-  resumed(frame) {
-    isReplaying = false;
-    seq = frame.seq;
-  },
-  gap(frame) {
-    isReplaying = false;
-    seq = frame.to;
-    refill();
-  },
   sensor_reading: (frame) => sensorOf(frame.device_id).read(frame.data),
   access_event({ data }) {
     showEvent(data);
     showPassage(data);
   },
   device_status: (frame) => showDevice(frame.data),
-  door_event({ device_id: id, seq: number, timestamp, data }) {
+  door_event({ device_id: id, seq, timestamp, data }) {
     const words = house.door_events[data.event] ?? data.event;
     const isAlarming = house.alarming.includes(data.event);
     showLast(id, timestamp, words, "", isAlarming ? "bad" : "plain");
-    if (isAlarming) showAlert(number, timestamp, `${nameOf(id)}: ${words}`);
+    if (isAlarming) showAlert(seq, timestamp, `${nameOf(id)}: ${words}`);
   },
   system_alert: (frame) => showAlert(frame.seq, frame.timestamp, frame.data.message),
 };
-
-function takeFrame(frame) {
-  take[frame.type]?.(frame);
-  if (frame.seq && frame.device_id !== undefined && !isReplaying) {
-    seq = Math.max(seq, frame.seq);
-    // A device's own clock says nothing about the way here.
-    const isOurClock = frame.type !== "sensor_reading" || frame.data.time_source === "server";
-    if (isOurClock) lag = now() - Date.parse(frame.timestamp);
-  }
-}
-
-let lostAt = Infinity;
-
-function connect() {
-  const scheme = location.protocol === "https:" ? "wss" : "ws";
-  socket = new WebSocket(`${scheme}://${location.host}/ws`);
-  socket.onopen = () => tell({ type: "options", batch: true });
-  socket.onmessage = ({ data }) => {
-    heardAt = Date.now();
-    askedAt = 0;
-    lag = 0;
-    takeFrame(JSON.parse(data));
-    sayConnection();
-  };
-  socket.onclose = ({ code }) => {
-    lostAt = Math.min(lostAt, heardAt);
-    isReplaying = false;
-    askedAt = 0;
-    if (REFUSED.has(code)) leave(code);
-    else reconnect();
-  };
-}
-
-function tell(frame) {
-  socket.send(JSON.stringify(frame));
-}
-
-/** Ask for what was missed. The answer also proves that the house still hears us. */
-function resume() {
-  isReplaying = true;
-  askedAt = Date.now();
-  tell({ type: "resume", feed, seq });
-}
-
-let waiting;
-
-function reconnect() {
-  const longest = Math.min(LONGEST_WAIT, 500 * 2 ** tries);
-  tries += 1;
-  clearTimeout(waiting);
-  // Jitter: a house that starts again is not asked by all its pages at once.
-  waiting = setTimeout(connect, longest * (0.5 + Math.random() / 2));
-  sayConnection();
-}
-
-function reconnectNow() {
-  if (socket.readyState !== WebSocket.CLOSED || page.connection.dataset.state === "refused") return;
-  clearTimeout(waiting);
-  tries = 0;
-  connect();
-}
-
-/** The server says where to go: to the sign-in page, or what a new role may see. Once. */
-function leave(code) {
-  if (sessionStorage.getItem("reloaded")) {
-    say("refused", REFUSED.get(code));
-    return;
-  }
-  sessionStorage.setItem("reloaded", code);
-  location.reload();
-}
 
 let refilling;
 
@@ -534,22 +420,6 @@ async function refill() {
   }
 }
 
-function sayConnection() {
-  if (page.connection.dataset.state === "refused") return;
-  const silent = askedAt && Date.now() - askedAt > BEHIND_AFTER ? Date.now() - heardAt : 0;
-  const behind = Math.max(silent, lag);
-  if (socket.readyState !== WebSocket.OPEN) say("reconnecting", "Reconnecting …");
-  else if (behind > BEHIND_AFTER) say("behind", `Behind by ${Math.round(behind / 1000)} s`);
-  else say("live", "Live");
-}
-
-function say(state, words) {
-  // Who listens hears that it changed, not every second of it.
-  page.connection.setAttribute("aria-live", state === page.connection.dataset.state ? "off" : "polite");
-  page.connection.dataset.state = state;
-  put(page.connection.querySelector(".words"), words);
-}
-
 // -- Every second ---------------------------------------------------------------------------------
 
 let minute = 0;
@@ -563,8 +433,7 @@ function tick() {
   for (const sensor of sensors.values()) {
     if (isNewMinute || sensor.isStale) sensor.draw();
   }
-  watchSilence();
-  sayConnection();
+  feed.tick();
 }
 
 /** Yesterday's times get their day. */
@@ -575,16 +444,11 @@ function sayClocks() {
   for (const device of devices.values()) showDevice(device);
 }
 
-/** A connection can be dead without being closed: after a silence, ask. */
-function watchSilence() {
-  if (socket.readyState !== WebSocket.OPEN) return;
-  if (askedAt && Date.now() - askedAt > LOST_AFTER) socket.close();
-  else if (!askedAt && Date.now() - heardAt > PROBE_AFTER) resume();
-}
-
 const sizes = new ResizeObserver((entries) => {
   for (const { target } of entries) sensors.get(target.dataset.device)?.fit();
 });
+
+const feed = new Feed(house, now, { refill, take });
 
 for (const alert of page.alerts.querySelectorAll(".alert")) {
   if (isDismissed(alert.dataset.seq, textOf(alert))) alert.remove();
@@ -597,7 +461,4 @@ for (const card of page.sensors.querySelectorAll("[data-device]")) {
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   for (const sensor of sensors.values()) sensor.choose(sensor.chosen);
 });
-addEventListener("online", reconnectNow);
-document.addEventListener("visibilitychange", () => document.hidden || reconnectNow());
-connect();
 setInterval(tick, 1000);

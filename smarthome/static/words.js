@@ -9,6 +9,14 @@ export function known(name) {
   }
 }
 
+/** The house's clock, of which the page brought the time; a tablet's may be minutes off. In ms. */
+export function houseClock(iso) {
+  const [navigation] = performance.getEntriesByType("navigation");
+  const arrivedAt = navigation ? performance.timeOrigin + navigation.responseStart : Date.now();
+  const ahead = Date.parse(iso) - arrivedAt;
+  return () => Date.now() + ahead;
+}
+
 export function amount(value, digits = 1) {
   if (value === null || value === undefined) return "–";
   if (Math.abs(value) >= 1e15) return value.toExponential(1).replaceAll("-", "−");

@@ -134,6 +134,7 @@ PAGES = [
     Row("GET", "/docs", ALL),
     Row("GET", "/redoc", ALL),
     Row("GET", "/", STAFF),
+    Row("GET", "/access", STAFF),
     Row("GET", "/history", STAFF),
     Row("GET", "/history/data", STAFF),
     Row("GET", "/history.csv", STAFF),
