@@ -90,7 +90,7 @@ fmt: .venv/installed-dev ## format the code and mend what can be mended
 
 # All of them, even when one has missed a goal.
 bench: .venv/installed-dev servers ## measure both houses under load (QUICK=1: shorter)
-	@missed=0; for benchmark in embedded production house_size; do \
+	@missed=0; for benchmark in embedded production house_size page; do \
 		$(PY) -m benchmarks.$$benchmark || missed=1; done; exit $$missed
 
 # It kills, freezes, cuts and fills; some rows need root, strace or libfaketime, and say so.

@@ -109,15 +109,21 @@ async def unwatched(house: House, jobs: list[Job], seconds: float, seed: int) ->
 
 
 async def watched(
-    house: House, jobs: list[Job], seconds: float, seed: int, *, slow: bool = False
+    house: House,
+    jobs: list[Job],
+    seconds: float,
+    seed: int,
+    *,
+    slow: bool = False,
+    count: int = VIEWERS,
 ) -> Round:
-    """The load under the eyes of 20 viewers.
+    """The load under the eyes of so many viewers.
 
     `slow`: also of one that does not read for so many seconds and goes on under further load, and
     of one that loses its connection every few seconds.
     """
     result = Round()
-    viewers = await _start_viewers(house, slow=slow)
+    viewers = await _start_viewers(house, count, slow=slow)
     try:
         all_seconds = seconds + CATCH_UP_SECONDS if slow else seconds
         load = _load(house, jobs, result, all_seconds, seed)
@@ -191,9 +197,9 @@ def an_hour_passes() -> int:
     return seq
 
 
-async def _start_viewers(house: House, *, slow: bool) -> Process:
+async def _start_viewers(house: House, count: int, *, slow: bool) -> Process:
     url = house.people.replace("http", "ws", 1) + "/ws"
-    arguments = [url, str(VIEWERS), *(["slow"] if slow else [])]
+    arguments = [url, str(count), *(["slow"] if slow else [])]
     viewers = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "benchmarks.viewers", *arguments),
         cwd=PROJECT,

@@ -2,8 +2,9 @@
 
 Starts the whole of `make stack` in a folder of its own and lets four doors and ten sensors talk to
 it through nginx and mutual TLS while 20 viewers watch: once with every reading a request, once
-with half of them frames. Then the worker is killed again and again; then it empties a full stream
-as fast as it can; then somebody reads a day of history. Every answer is judged, every row counted.
+with half of them frames; then 200 watch, one of whom does not read for a while. Then the worker is
+killed again and again; then it empties a full stream as fast as it can; then somebody reads a day
+of history. Every answer is judged, every row counted.
 Ends non-zero when one was wrong or missing, or a goal was missed.
 """
 
@@ -28,10 +29,14 @@ LOAD = 20, 200  # checks and readings a second
 WHILE_KILLED, KILLED_SECONDS = (20, 100), 20  # 2 000 readings
 SEED = 7
 
+MANY = 200  # viewers of one Daphne
+
 GOALS = {
     "check_p99_ms_production": 50,
     "ingest_p99_ms_production": 100,
     "live_p99_ms_production": 200,
+    "live_p99_ms_200_viewers": 200,
+    "paused_viewer_mb_production": 20,
     "history_24h_1m_ms": 100,
     "production_rss_mb": 513,
 }
@@ -44,6 +49,7 @@ class Found:
 
     rounds: list[Round]
     memory: dict[str, float]
+    many: Round
     killed: Round
     kills: int
     rows_per_second: float
@@ -81,31 +87,35 @@ def measure(running: Stack, files: Path, *, is_quick: bool) -> Found:
         measure_round(running, house, "half of the readings over /ws", seconds, sockets=5),
     ]
     memory = stack.memory_mb(running)
+    many = measure_round(
+        running, house, f"{MANY} viewers, one paused and one cut off again and again", seconds,
+        sockets=0, count=MANY, slow=True,
+    )  # fmt: skip
 
     killed = Round("the worker killed every second or two", *WHILE_KILLED)
     say(f"{killed.title}, for {KILLED_SECONDS} s")
     kills = asyncio.run(storing.while_killed(house, killed, running, KILLED_SECONDS))
     stack.wait_until_stored()
-    missing = missing_rows([*rounds, killed])
+    missing = missing_rows([*rounds, many, killed])
 
     say(f"the worker empties a stream of {rows} readings")
     speed = storing.rows_per_second(running, files, rows)
-    missing += missing_rows([*rounds, killed], others=rows)
+    missing += missing_rows([*rounds, many, killed], others=rows)
 
     say("a week of one reading a second; somebody asks for a day of it")
     now = dt.datetime.now(dt.UTC)
     history.store(now)
     read = history.measure(running, now, asked)
-    return Found(rounds, memory, killed, kills, speed, read, missing)
+    return Found(rounds, memory, many, killed, kills, speed, read, missing)
 
 
 def measure_round(
-    running: Stack, house: live.House, title: str, seconds: float, *, sockets: int
+    running: Stack, house: live.House, title: str, seconds: float, *, sockets: int, **viewers: Any
 ) -> Round:
     say(f"{title}, for {seconds} s")
     of = Round(title, *LOAD)
     before, begun = stack.used_seconds(running), time.perf_counter()
-    of.shown = asyncio.run(live.watched(house, of.jobs(sockets), seconds, SEED))
+    of.shown = asyncio.run(live.watched(house, of.jobs(sockets), seconds, SEED, **viewers))
     took, after = time.perf_counter() - begun, stack.used_seconds(running)
     of.shares = {name: (after[name] - before[name]) / took for name in after}
     of.memory_mb = house.memory()
@@ -121,11 +131,13 @@ def judge(found: Found) -> int:
         "check_p99_ms_production": round(max(r.checks.percentile(99) for r in rounds), 1),
         "ingest_p99_ms_production": round(max(r.readings.percentile(99) for r in rounds), 1),
         "live_p99_ms_production": round(max(r.shown.delays.percentile(99) for r in rounds), 1),
+        "live_p99_ms_200_viewers": round(found.many.shown.delays.percentile(99), 1),
+        "paused_viewer_mb_production": round(found.many.shown.growth_mb, 1),
         "history_24h_1m_ms": round(found.history.percentile(50), 1),
         "production_rss_mb": round(max(r.memory_mb for r in rounds)),
         "worker_rows_per_second": round(found.rows_per_second),
     }
-    faults = [fault for r in (*rounds, found.killed) for fault in r.faults]
+    faults = [fault for r in (*rounds, found.many, found.killed) for fault in r.faults]
     faults += found.missing + found.history.faults
     report(figures, found)
     keep(figures)
@@ -142,13 +154,14 @@ def judge(found: Found) -> int:
 
 def report(figures: dict[str, Any], found: Found) -> None:
     head()
-    for of in found.rounds:
-        print(f"{of.title}, {live.VIEWERS} viewers")
+    for of in (*found.rounds, found.many):
+        print(of.title if of is found.many else f"{of.title}, {live.VIEWERS} viewers")
         row("  check, ms", of.checks, GOALS["check_p99_ms_production"])
         row("  ingest, ms", of.readings, GOALS["ingest_p99_ms_production"])
         row("  accepted to frame, ms", of.shown.delays, GOALS["live_p99_ms_production"])
         row("  generator late, ms", of.lateness)
         print("  of a core, %: " + each({name: 100 * part for name, part in of.shares.items()}))
+    line("  the paused one and all, MB", figures["paused_viewer_mb_production"], 20)
     print(f"{found.killed.title}: {found.kills} kills")
     row("  check, ms", found.killed.checks)
     row("  ingest, ms", found.killed.readings)

@@ -4,7 +4,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery
 from rest_framework.exceptions import ValidationError
 
 from policies.models import Device
@@ -78,14 +78,19 @@ def latest(device_id: str) -> Point | None:
 
 def latest_of_all() -> dict[str, Point]:
     """The newest reading of every device on record that has one, in the raw shape."""
+    page = newest_of_all().values_list("device_id", *RAW)
+    return {device: _raw_point(*row) for device, *row in page}
+
+
+def newest_of_all() -> QuerySet[SensorReading]:
+    """The newest readings of every device on record; of one moment the last to come is last."""
     newest = SensorReading.objects.filter(device_id=OuterRef("pk")).order_by("-time")
     times = dict(Device.objects.values_list("pk", Subquery(newest.values("time")[:1])))
-    # By time, which tells a hypertable where to look. Of one moment the last to come remains.
+    # By time, which tells a hypertable where to look.
     rows = SensorReading.objects.filter(
         device_id__in=times, time__in={time for time in times.values() if time}
     )
-    page = rows.order_by(*OLDEST_FIRST).values_list("device_id", *RAW)
-    return {device: _raw_point(*row) for device, *row in page}
+    return rows.order_by(*OLDEST_FIRST)
 
 
 def minutes_of_all(start: dt.datetime, end: dt.datetime) -> dict[str, list[Point]]:

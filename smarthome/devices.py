@@ -11,9 +11,12 @@ from django.utils import timezone
 from policies.models import Device
 from policies.roles import Role
 from policies.serializers.devices import DeviceSerializer
+from sensors.clocks import skews
 from smarthome.guard import page_for, with_bar
 from smarthome.now import Moment, Row, name_of, state
 
+RIGHT = dt.timedelta(seconds=5)  # as far as a clock may be off; the way here takes time, too
+UNITS = (("years", 31_556_952.0), ("days", 86_400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
 SOON = dt.timedelta(days=30)  # from then on a certificate is warned of
 
 
@@ -32,14 +35,19 @@ class Shown:
     firmware: str
     certificate: str
     certificate_tone: str
+    clock: str
+    clock_tone: str
 
 
 @page_for(Role.VIEWER)
 def devices(request: HttpRequest, role: Role) -> HttpResponse:
     """All devices on record; those that need somebody first."""
     now = timezone.now()
-    found = Device.objects.with_status()
-    rows = [shown(one, row, now) for one, row in zip(found, _rows(found), strict=True)]
+    found, ahead = Device.objects.with_status(), skews()
+    rows = [
+        shown(one, row, ahead.get(one.pk), now)
+        for one, row in zip(found, _rows(found), strict=True)
+    ]
     rows.sort(key=lambda row: ("bad", "warn").count(row.tone) == 0)
     return render(request, "devices.html", with_bar(role, {"devices": rows}))
 
@@ -48,11 +56,12 @@ def _rows(found: object) -> list[Row]:
     return list(DeviceSerializer(found, many=True).data)
 
 
-def shown(device: Device, row: Row, now: dt.datetime) -> Shown:
-    """A device in words."""
+def shown(device: Device, row: Row, ahead: dt.timedelta | None, now: dt.datetime) -> Shown:
+    """A device in words; `ahead` is its clock, None when that is not known."""
     heard = getattr(device, "presence", None)
     until = getattr(device, "certificate_expires_at", None)
     words, certificate_tone = certificate(until, now)
+    clock, clock_tone = clock_words(ahead)
     return Shown(
         device_id=device.device_id,
         name=name_of(row),
@@ -65,6 +74,8 @@ def shown(device: Device, row: Row, now: dt.datetime) -> Shown:
         firmware=row["firmware_version"] or "",
         certificate=words,
         certificate_tone=certificate_tone,
+        clock=clock,
+        clock_tone=clock_tone,
     )
 
 
@@ -77,6 +88,18 @@ def certificate(until: dt.datetime | None, now: dt.datetime) -> tuple[str, str]:
     days = (until - now).days
     left = "today" if days < 1 else "tomorrow" if days < 2 else f"in {days} days"
     return f"{_day(until)} ({left})", "warn" if until - now < SOON else "plain"
+
+
+def clock_words(ahead: dt.timedelta | None) -> tuple[str, str]:
+    """How a device's clock is, in words, and the tone of that."""
+    if ahead is None:
+        return "none known", "plain"
+    off = abs(ahead).total_seconds()
+    if off < RIGHT.total_seconds():
+        return "right", "plain"
+    unit, length = next((pair for pair in UNITS if off >= 2 * pair[1]), UNITS[-1])
+    way = "ahead" if ahead > dt.timedelta() else "behind"
+    return f"{off / length:.0f} {unit} {way}", "warn"
 
 
 def every(seconds: float) -> str:

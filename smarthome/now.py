@@ -72,6 +72,7 @@ class Sensor:
     name: str = ""
     state: str = ""
     online: bool = False
+    zones: Sequence[str] = ()
     seen: Moment | None = None
     metrics: Sequence[Metric] = ()
     spread: str = ""  # of the first metric in the last hour: “20.9 – 21.8 °C”
@@ -108,6 +109,7 @@ class Door:
     name: str = ""
     state: str = ""
     online: bool = False
+    zones: Sequence[str] = ()
     last: LastAtDoor | None = None
 
 
@@ -192,6 +194,7 @@ def device(row: Row, now: dt.datetime) -> dict[str, Any]:
         "name": name_of(row),
         "state": state(row, now),
         "online": row["online"] and row["enabled"],
+        "zones": sorted(row["zones"]),
     }
 
 

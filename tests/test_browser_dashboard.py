@@ -398,6 +398,30 @@ def test_text_is_readable_in_light_and_dark(visit, scheme):
     assert weak == []
 
 
+def test_one_press_shows_what_is_in_a_zone(house, visit):
+    shell(
+        house,
+        "from policies.models import Zone",
+        "Zone.objects.get_or_create(name='ground floor')[0].devices.set(['kitchen'])",
+        "Zone.objects.get_or_create(name='entrance')[0].devices.set(['front-door'])",
+    )
+    window = visit()
+    page = window.watch()
+    zones, kitchen, door = (page.locator(f"{css}") for css in (
+        "#zones", ".sensor[data-device=kitchen]", ".door[data-device=front-door]",
+    ))  # fmt: skip
+    expect(zones.get_by_role("button")).to_have_text(["everywhere", "entrance", "ground floor"])
+
+    zones.get_by_role("button", name="ground floor").click()
+    expect(kitchen).to_be_visible()
+    expect(door).to_be_hidden()
+    page.reload()
+    expect(door).to_be_hidden()
+    zones.get_by_role("button", name="everywhere").click()
+    expect(door).to_be_visible()
+    shell(house, "from policies.models import Zone", "Zone.objects.all().delete()")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_reader_of_screens_can_use_it(house, visit, scheme):
     read(house, temperature=21, humidity=55)

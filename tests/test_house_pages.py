@@ -6,9 +6,13 @@ import pytest
 from django.utils import timezone
 
 from policies.models import Certificate, Device, Presence
+from policies.moments import utc_text
+from sensors import store
+from sensors.clocks import skews
 from smarthome import system
-from smarthome.devices import certificate, every
+from smarthome.devices import certificate, clock_words, every
 from smarthome.system import Disk
+from tests.test_sensors_rollups import entry
 
 NOW = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
@@ -62,10 +66,55 @@ def test_a_rhythm_is_in_words(seconds, words):
     assert every(seconds) == words
 
 
+SECOND = dt.timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "words", "tone"),
+    [
+        (None, "none known", "plain"),
+        (-4.9 * SECOND, "right", "plain"),
+        (6 * SECOND, "6 s ahead", "warn"),
+        (-90 * SECOND, "90 s behind", "warn"),
+        (-3 * 3600 * SECOND, "3 h behind", "warn"),
+        (50 * 3600 * SECOND, "2 days ahead", "warn"),
+        (-56 * 365.25 * DAY, "56 years behind", "warn"),
+    ],
+)
+def test_a_clock_is_in_words(ahead, words, tone):
+    assert clock_words(ahead) == (words, tone)
+
+
+@pytest.mark.parametrize(
+    ("changes", "skew"),
+    [
+        ({"time": NOW}, 0),
+        ({"time": NOW - 2 * SECOND}, -2),
+        ({"time": NOW - DAY}, None),  # kept while the house was away
+        ({"time_source": "server", "device_time": "2026-11-23T09:00:00Z"}, -3 * 3600),
+        ({"time_source": "server", "device_time": "1970-01-01T00:00:12Z"}, -1795435188),
+        ({"time_source": "server", "device_time": "T+00h00m12s"}, None),
+        ({"time_source": "server", "device_time": None}, None),
+    ],
+)
+def test_a_reading_tells_how_the_clock_is(sensor, changes, skew):
+    at = changes.get("time", NOW)
+    store.write([entry("kitchen", at, temperature=20) | _told(changes)])
+
+    found = skews().get("kitchen")
+
+    assert (None if found is None else found.total_seconds()) == skew
+
+
+def _told(changes):
+    told = {name: value for name, value in changes.items() if name != "time"}
+    return {"received_at": utc_text(NOW), **told}
+
+
 def test_devices_cost_the_same_for_any_number(viewer, db, django_assert_max_num_queries):
     Device.objects.bulk_create(Device(device_id=f"d{n}", kind="sensor") for n in range(60))
 
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(8):
         viewer.get("/devices")
 
 

@@ -88,6 +88,11 @@ function showDevice(device) {
 
 function showState(card, device) {
   card.dataset.online = device.online && device.enabled;
+  const zones = [...device.zones].sort().join("\n");
+  if (card.dataset.zones !== zones) {
+    card.dataset.zones = zones;
+    showZones();
+  }
   put(card.querySelector(".name"), device.name || device.device_id);
   put(card.querySelector(".state"), stateWords(device));
 }
@@ -99,6 +104,43 @@ function forgetDevices(known) {
     devices.delete(card.dataset.device);
     card.remove();
   }
+}
+
+// -- Zones: one press shows what is in one of them ------------------------------------------------
+
+const ZONE = "zone"; // in localStorage: the one that is shown
+const zoneBar = document.getElementById("zones");
+
+function zonesOf(card) {
+  return card.dataset.zones ? card.dataset.zones.split("\n") : [];
+}
+
+function showZones() {
+  const cards = [...document.querySelectorAll("main [data-device]")];
+  const names = [...new Set(cards.flatMap(zonesOf))].sort((a, b) => a.localeCompare(b));
+  const remembered = localStorage.getItem(ZONE);
+  const chosen = names.includes(remembered) ? remembered : "";
+  for (const card of cards) card.hidden = chosen !== "" && !zonesOf(card).includes(chosen);
+  zoneBar.hidden = names.length === 0;
+  const key = JSON.stringify([names, chosen]);
+  if (zoneBar.dataset.shows === key) return;
+  zoneBar.dataset.shows = key;
+  const hadFocus = zoneBar.contains(document.activeElement);
+  zoneBar.replaceChildren(...["", ...names].map((name) => zoneButton(name, name === chosen)));
+  if (hadFocus) zoneBar.querySelector('[aria-pressed="true"]').focus();
+}
+
+function zoneButton(name, isChosen) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "chip";
+  button.textContent = name || "everywhere";
+  button.setAttribute("aria-pressed", isChosen);
+  button.addEventListener("click", () => {
+    localStorage.setItem(ZONE, name);
+    showZones();
+  });
+  return button;
 }
 
 // -- Sensors --------------------------------------------------------------------------------------
@@ -385,6 +427,7 @@ const take = {
       showEvent(row);
       if (devices.has(row.device_id)) showPassage(row); // a door that is gone stays gone
     }
+    showZones();
   },
   sensor_reading: (frame) => sensorOf(frame.device_id).read(frame.data),
   access_event({ data }) {
@@ -458,6 +501,7 @@ for (const card of page.sensors.querySelectorAll("[data-device]")) {
   const sensor = sensorOf(card.dataset.device);
   sensor.remember(house.minutes[sensor.id] ?? []);
 }
+showZones();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   for (const sensor of sensors.values()) sensor.choose(sensor.chosen);
 });

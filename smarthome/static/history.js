@@ -1,7 +1,7 @@
 // The page at `/history`: any range, several sensors. What is chosen stands in the address, so a
 // link shows the same and the browser's “back” goes back.
 
-import { amount, calendarOf, known, median, put, roomy } from "./words.js";
+import { amount, calendarOf, houseClock, known, median, put, roomy } from "./words.js";
 
 const house = JSON.parse(document.getElementById("house").textContent);
 const page = Object.fromEntries(
@@ -16,9 +16,7 @@ const year = new Intl.DateTimeFormat("en", { timeZone: zone, year: "numeric" });
 const RESOLUTIONS = { "1m": "a minute", "5m": "5 minutes", "1h": "an hour", "1d": "a day" };
 const HINT = "Drag over the chart to look closer.";
 
-// The house's clock counts; a tablet's may be minutes off.
-const ahead = Date.parse(house.now) - Date.now();
-const now = () => Date.now() + ahead;
+const now = houseClock(house.now);
 
 // -- What is shown: from the address, and into it -------------------------------------------------
 
