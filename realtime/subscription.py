@@ -23,7 +23,8 @@ class Subscription:
 
     @classmethod
     def parse(cls, value: Any) -> "Subscription":
-        """`{"types", "devices", "zones"}`, each a list of texts or left out; null is everything."""
+        """`{"types", "devices", "zones"}`, each a list of texts or left out; null is everything.
+        Its zones are not resolved yet."""
         if value is None:
             return cls()
         if not isinstance(value, dict) or not value.keys() <= {"types", "devices", "zones"}:
@@ -31,7 +32,7 @@ class Subscription:
         parts: dict[str, Any] = {name: _names(name, some) for name, some in value.items()}
         if unknown := (parts.get("types") or frozenset()) - KINDS:
             raise ValidationError({"subscribe": [f"There is no type {min(unknown)!r}."]})
-        return cls(**parts).resolved()
+        return cls(**parts)
 
     def resolved(self) -> "Subscription":
         """With the devices that its zones have now. Asks the database."""

@@ -130,7 +130,11 @@ def windows(browser: Browser, house: House, meant: str = "") -> Iterator[Callabl
 def serious_faults(page: Page, but: Collection[str] = ()) -> list[str]:
     """What axe finds that keeps somebody from using the page, each as its rule and where; without
     those that have a part of `but` in them."""
-    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    found = (
+        Axe()
+        .run(page, options={"resultTypes": ["violations"], "preload": False})
+        .response["violations"]
+    )
     faults = [
         f"{one['id']}: {node['target']}"
         for one in found

@@ -100,6 +100,7 @@ def test_a_reader_of_screens_can_use_it(house, browser):
     found = {}
     with windows(browser, house, meant="Applying inline style") as open_window:  # as axe tries to
         page = open_window().sign_in("manager")
+        expect(page.locator("#connection")).to_be_visible()
         for path in PAGES:
             page.goto(house.url + path)
             found[path] = serious_faults(page, DJANGOS)

@@ -179,9 +179,10 @@ def test_links_go_where_the_role_may(client_of_role, role, is_staff, links):
     client = client_of_role(role)
     User.objects.update(is_staff=is_staff)
 
-    for path in ("/", "/history", "/devices"):
+    pages = ["/", "/access", "/history", "/devices"]
+    for path in pages:
         source = client.get(path).content.decode()
-        assert re.findall(r'<a href="([^"]+)"', source) == ["/", "/history", "/devices", *links]
+        assert re.findall(r'<a href="([^"]+)"', source) == [*pages, *links]
 
 
 @pytest.mark.parametrize(

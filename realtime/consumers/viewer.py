@@ -79,7 +79,7 @@ class ViewerConsumer(PatientConsumer):
             await self.close(NOT_SIGNED_IN)
         elif kind == "options":
             self.viewer.batch = _flag(frame, "batch", self.viewer.batch)
-            await self._subscribe(self.viewer, await self._wanted(frame))
+            await self._subscribe(self.viewer, _wanted(frame))
         elif kind == "resume":
             await self._resume(self.viewer, frame)
         else:
@@ -88,7 +88,7 @@ class ViewerConsumer(PatientConsumer):
     async def _authenticate(self, frame: dict[str, Any]) -> None:
         """The first `auth` signs in, a later one of the same user prolongs."""
         batch = _flag(frame, "batch", self.viewer.batch if self.viewer else False)
-        wanted = await self._wanted(frame)
+        wanted = _wanted(frame)
         token = frame.get("token")
         found = await on_thread(
             self.scope, identity.by_token, token if isinstance(token, str) else ""
@@ -104,16 +104,10 @@ class ViewerConsumer(PatientConsumer):
         else:
             await self.close(NOT_ALLOWED)
 
-    async def _wanted(self, frame: dict[str, Any]) -> Subscription | None:
-        """What the frame subscribes to; None when it says nothing of that."""
-        if "subscribe" not in frame:
-            return None
-        return await on_thread(self.scope, Subscription.parse, frame["subscribe"])
-
     async def _subscribe(self, viewer: Viewer, wanted: Subscription | None) -> None:
         """From now on it hears of that, and begins with how that is now."""
-        if wanted not in (None, viewer.subscription):
-            viewer.subscription = wanted
+        if wanted is not None:
+            viewer.subscription = await on_thread(self.scope, wanted.resolved)
             await self._send_snapshot(viewer)
 
     async def _sign_in(
@@ -122,6 +116,8 @@ class ViewerConsumer(PatientConsumer):
         if found.role is None:
             await self.close(NOT_ALLOWED)
             return
+        if wanted.zones:
+            wanted = await on_thread(self.scope, wanted.resolved)
         outlet = self.scope.get("smarthome.outlet")
         self.viewer = Viewer(self.send, self.close, outlet, found)
         self.viewer.masked = found.role < Role.OPERATOR
@@ -191,6 +187,11 @@ def allowed_origin(origin: str, host: str) -> bool:
     parts = urlsplit(origin)
     own = (parts.scheme, parts.netloc.lower()) == (scheme, host.lower())
     return own and validate_host(domain, settings.ALLOWED_HOSTS)
+
+
+def _wanted(frame: dict[str, Any]) -> Subscription | None:
+    """What the frame subscribes to; None when it says nothing of that."""
+    return Subscription.parse(frame["subscribe"]) if "subscribe" in frame else None
 
 
 def _flag(frame: dict[str, Any], name: str, default: bool) -> bool:
