@@ -27,7 +27,7 @@ from tests.conftest import ANNA_UID, PASSWORD
 from tests.security.conftest import FULL, few_or_many
 from tests.security.counting import count
 
-CASES = {"few": 3, "many": 103}  # of each role at each operation, in each of the two modes
+CASES = {"few": 2, "many": 103}  # of each role at each operation, in each of the two modes
 CHECKS = [
     not_a_server_error,
     checks.status_code_conformance,
