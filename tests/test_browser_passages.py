@@ -57,9 +57,13 @@ def badge(house: House, door: str, uid: str) -> None:
 
 def test_who_comes_appears_by_itself(house, look):
     page = look()
+    before = page.locator("#rows tbody tr").count()
+    page.evaluate("document.querySelector('#rows tbody tr').dataset.old = 'yes'")
 
     badge(house, "garage", BEN)
 
+    expect(page.locator("#rows tbody tr")).to_have_count(before + 1)
+    expect(page.locator("#rows tbody tr").nth(1)).to_have_attribute("data-old", "yes")
     newest = page.locator("#rows tbody tr").first
     expect(newest.locator("th")).to_have_text("Ben")
     expect(newest).to_contain_text("garage")

@@ -1,7 +1,7 @@
 // The page at `/access` arrives complete. When somebody is at a door, it asks for its rows again.
 
 import { Feed } from "./feed.js";
-import { houseClock } from "./words.js";
+import { houseClock, put } from "./words.js";
 
 const house = JSON.parse(document.getElementById("house").textContent);
 const rows = document.getElementById("rows");
@@ -18,14 +18,35 @@ function lookSoon() {
 
 async function look() {
   lookedAt = Date.now();
-  const response = await fetch(location.href, { headers: { Accept: "text/html" } });
-  if (!response.ok || response.redirected) return;
+  // Without an answer the house is away; when it is back, the feed has us look again.
+  const response = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
+  if (!response?.ok || response.redirected) return;
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html").getElementById("rows");
-  const known = new Set([...rows.querySelectorAll("[data-id]")].map((row) => row.dataset.id));
-  for (const row of fresh.querySelectorAll("[data-id]")) {
-    row.classList.toggle("new", known.size > 0 && !known.has(row.dataset.id));
+  show(fresh);
+}
+
+/** Rows that are there stay, so that who listens to the page hears the new ones only. */
+function show(fresh) {
+  const [old, next] = [rows, fresh].map((part) => part.querySelector("tbody"));
+  if (!old || !next) {
+    rows.replaceChildren(...fresh.children);
+    return;
   }
-  rows.replaceChildren(...fresh.children);
+  const known = new Map([...old.rows].map((row) => [row.dataset.id, row]));
+  let place = old.rows[0];
+  for (const row of [...next.rows]) {
+    const same = known.get(row.dataset.id);
+    if (same) {
+      put(same.querySelector("time"), row.querySelector("time").textContent); // yesterday's get their day
+      place = same.nextElementSibling;
+      known.delete(row.dataset.id);
+    } else {
+      row.classList.add("new");
+      old.insertBefore(row, place);
+    }
+  }
+  for (const gone of known.values()) gone.remove();
+  rows.querySelector(".pages").replaceWith(fresh.querySelector(".pages"));
 }
 
 const feed = new Feed(house, houseClock(house.now), {
