@@ -228,6 +228,8 @@ def test_a_worker_that_is_asked_to_end_finishes_its_batch(stack):
         for number in range(20):
             readings = [{"temperature": 20, "reading_id": str(uuid.uuid4())} for _ in range(500)]
             deliver(hall, {"readings": readings})
+            if number == 0:  # it may have been started a moment ago, and hears no signal yet
+                wait_until(lambda: is_empty(client))
             if number == 10:
                 os.kill(first, signal.SIGTERM)
                 asked = time.monotonic()
