@@ -40,6 +40,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("stack")
     with open_stack(folder, **SETTINGS) as stack:
         stack.furnish({"front-door": "door", "hall": "sensor"}, CARDS)
+        stack.asks_again = True
         yield stack
 
 
@@ -229,14 +230,14 @@ def test_a_worker_that_is_asked_to_end_finishes_its_batch(stack):
             readings = [{"temperature": 20, "reading_id": str(uuid.uuid4())} for _ in range(500)]
             deliver(hall, {"readings": readings})
             if number == 0:  # it may have been started a moment ago, and hears no signal yet
-                wait_until(lambda: is_empty(client))
+                wait_until(lambda: is_empty(client), 60)
             if number == 10:
                 os.kill(first, signal.SIGTERM)
                 asked = time.monotonic()
         ended = wait_until(lambda: not Path(f"/proc/{first}").exists())
         ended_at = time.monotonic() - asked
         wait_until(lambda: stack.pid("worker") not in (first, 0), 2)
-        wait_until(lambda: is_empty(client))
+        wait_until(lambda: is_empty(client), 60)
 
     counted = (
         "from sensors.models import SensorReading as R; from django.db.models import Count;"
