@@ -79,7 +79,8 @@ class Viewer:
         for one in frames:
             if one["type"] == READING:
                 older = self._readings.get(one["device_id"])
-                count = older.get("coalesced", 0) + 1 if older else 0
+                # While it is brought up to date, the newest is all that it asked for.
+                count = older.get("coalesced", 0) + 1 if older and not self.held else 0
                 self._readings[one["device_id"]] = one | {"coalesced": count} if count else one
             else:
                 self._events.append(one)
@@ -221,8 +222,10 @@ def mask(one: Frame) -> Frame:
 
 def _offer(hub: Hub, viewer: Viewer, encoded: Encoded) -> None:
     """Send frames to a viewer, or hold them for it; give up on one that is too far behind."""
-    encoded = encoded.part(viewer.subscription)
+    whole, encoded = encoded, encoded.part(viewer.subscription)
     if not encoded.frames:
+        if not viewer.must_hold:
+            viewer.seq = max(viewer.seq, whole.frames[-1]["seq"])
         return
     if viewer.must_hold:
         if not viewer.hold(encoded.frames):

@@ -1,52 +1,57 @@
 """Which part of the house a viewer wants to hear of."""
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rest_framework.exceptions import ValidationError
+from rest_framework import serializers
 
-from policies.models import Device
+from policies.fields import StrictSerializer, Text
+from policies.models import Zone
 from realtime.feed import KINDS, Frame
 
 MOST_NAMES = 500  # of devices or zones that one viewer names
 
+Zones = Mapping[str, frozenset[str]]  # the ids of the devices in each, by its name
+
+
+class SubscriptionSerializer(StrictSerializer):
+    """What a viewer asks for; what is left out is everything."""
+
+    types = serializers.ListField(child=serializers.ChoiceField(sorted(KINDS)), required=False)
+    devices = serializers.ListField(
+        child=Text(max_length=200), max_length=MOST_NAMES, required=False
+    )
+    zones = serializers.ListField(child=Text(max_length=200), max_length=MOST_NAMES, required=False)
+
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """Kinds of frames, and devices by their ids or their zones' names; None is all of them."""
+    """Kinds of frames and ids of devices; None is all of them. The ids are those that were named
+    and those of the zones."""
 
     types: frozenset[str] | None = None
     devices: frozenset[str] | None = None
     zones: frozenset[str] | None = None
-    members: frozenset[str] = frozenset()  # the devices of the zones
+    ids: frozenset[str] | None = None
 
     @classmethod
     def parse(cls, value: Any) -> "Subscription":
-        """`{"types", "devices", "zones"}`, each a list of texts or left out; null is everything.
-        Its zones are not resolved yet."""
-        if value is None:
-            return cls()
-        if not isinstance(value, dict) or not value.keys() <= {"types", "devices", "zones"}:
-            raise ValidationError({"subscribe": ["Takes types, devices and zones, each a list."]})
-        parts: dict[str, Any] = {name: _names(name, some) for name, some in value.items()}
-        if unknown := (parts.get("types") or frozenset()) - KINDS:
-            raise ValidationError({"subscribe": [f"There is no type {min(unknown)!r}."]})
-        return cls(**parts)
+        """Of a frame's `subscribe`; its zones are not resolved yet. ValidationError."""
+        try:
+            asked = SubscriptionSerializer().run_validation(value)
+        except serializers.ValidationError as error:
+            raise serializers.ValidationError({"subscribe": error.detail}) from None
+        parts = {name: frozenset(some) for name, some in asked.items()}
+        return cls(**parts).resolved({})
 
-    def resolved(self) -> "Subscription":
-        """With the devices that its zones have now. Asks the database."""
-        if self.zones is None:
-            return self
-        found = Device.objects.filter(zones__name__in=self.zones)
-        return replace(self, members=frozenset(found.values_list("pk", flat=True)))
-
-    @property
-    def ids(self) -> Collection[str] | None:
-        """The devices it is about; None: all."""
+    def resolved(self, zones: Zones) -> "Subscription":
+        """With the devices that its zones have now."""
         if self.devices is None and self.zones is None:
-            return None
-        return (self.devices or frozenset()) | self.members
+            return self
+        members = (zones.get(name, frozenset()) for name in self.zones or ())
+        return replace(self, ids=(self.devices or frozenset()).union(*members))
 
     def wants(self, one: Frame) -> bool:
         """Whether the viewer wants to hear of it. What is about no device is for everybody."""
@@ -58,11 +63,9 @@ class Subscription:
 EVERYTHING = Subscription()
 
 
-def _names(name: str, value: Any) -> frozenset[str] | None:
-    if value is None:
-        return None
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise ValidationError({"subscribe": [f"{name} is a list of texts."]})
-    if len(value) > MOST_NAMES:
-        raise ValidationError({"subscribe": [f"{name} has {MOST_NAMES} texts at most."]})
-    return frozenset(value)
+def zones_now() -> Zones:
+    """One query, whatever anybody asks for."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for name, device_id in Zone.devices.through.objects.values_list("zone__name", "device_id"):
+        found[name].add(device_id)
+    return {name: frozenset(ids) for name, ids in found.items()}

@@ -21,6 +21,7 @@ from realtime.consumers.viewer import CHECK_SECONDS, ViewerConsumer
 from realtime.feed import Frame
 from realtime.hub import Hub
 from realtime.streams import NotRecorded
+from realtime.subscription import zones_now
 from smarthome import faces
 from smarthome.errors import describe
 from smarthome.threads import Receive, Scope, Send
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 PATHS = ("/ws", "/ws/client")
 NO_SUCH_PATH = 4404
+ZONES_CHANGED = 4409
 SILENCE_SECONDS = 1  # how often silent devices are looked for
 
 
@@ -86,13 +88,15 @@ class Sockets:
                 await self._follow_zones()
 
     async def _follow_zones(self) -> None:
-        """A device that has come to another zone is heard by other viewers."""
-        zoned = {one.subscription for one in self.hub.viewers if one.subscription.zones}
+        """Who hears of a zone to which a device has come, or from which one has gone, is ended: it
+        comes back, subscribes and is told all of it."""
+        zoned = [viewer for viewer in self.hub.viewers if viewer.subscription.zones]
         if not zoned:
             return
-        now = await self._ask(lambda some: {one: one.resolved() for one in some}, zoned)
-        for viewer in self.hub.viewers:
-            viewer.subscription = now.get(viewer.subscription, viewer.subscription)
+        zones = await self._ask(lambda _: zones_now(), None)
+        for viewer in zoned:
+            if viewer.subscription.resolved(zones) != viewer.subscription:
+                await viewer.close(ZONES_CHANGED)
 
     async def _notice_silence(self) -> None:
         while True:

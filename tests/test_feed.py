@@ -265,7 +265,9 @@ async def test_frames_that_waited_for_a_batch_are_not_sent_twice():
 
 def of(*device_ids: str, types=None, zones=None, members=()) -> Subscription:
     types = None if types is None else frozenset(types)
-    return Subscription(types, frozenset(device_ids) or None, zones, frozenset(members))
+    return Subscription(types, frozenset(device_ids) or None, zones).resolved(
+        dict.fromkeys(zones or (), frozenset(members))
+    )
 
 
 @pytest.mark.parametrize(
@@ -293,6 +295,35 @@ async def test_a_viewer_hears_only_what_it_wants(subscription, heard, batch):
     await settle(0.12)
 
     assert screen.numbers == heard
+
+
+@pytest.mark.parametrize("batch", [True, False])
+async def test_what_is_under_way_while_a_subscription_changes_still_comes(batch):
+    hub = Hub()
+    viewer, screen = watching(hub, batch=batch)
+    hub.take(numbered(reading("kitchen", 1)))
+    await settle(0.12)
+    alert = feed.frame("door_event", "front-door", AT, {"event": "forced_open"})
+
+    viewer.subscription, before = of("front-door"), viewer.seq
+    viewer.hold_from_now()  # the snapshot is being made, and knows up to 9
+    hub.take(numbered(alert, start=9))
+    await settle(0.12)
+    hub.release(viewer, after=before)
+    await settle()
+
+    assert screen.numbers == [1, 9]
+
+
+async def test_what_nobody_wants_moves_a_viewers_place_on():
+    hub = Hub()
+    viewer, screen = watching(hub)
+    viewer.subscription = of("kitchen")
+
+    hub.take(numbered(access_event("a"), access_event("b"), start=5))
+
+    assert viewer.seq == 6
+    assert screen.texts == []
 
 
 async def test_who_wants_the_same_shares_one_text():

@@ -17,7 +17,7 @@ from realtime.consumers.identity import NOT_ALLOWED, NOT_SIGNED_IN, Identity
 from realtime.consumers.patience import PatientConsumer
 from realtime.consumers.threads import on_thread
 from realtime.hub import Encoded, Hub, Viewer
-from realtime.subscription import EVERYTHING, Subscription
+from realtime.subscription import EVERYTHING, Subscription, zones_now
 
 SIGN_IN_SECONDS = 5
 PAGE_PAUSE = 0.01  # seconds; doors share the interpreter with a long replay
@@ -79,7 +79,7 @@ class ViewerConsumer(PatientConsumer):
             await self.close(NOT_SIGNED_IN)
         elif kind == "options":
             self.viewer.batch = _flag(frame, "batch", self.viewer.batch)
-            await self._subscribe(self.viewer, _wanted(frame))
+            await self._subscribe(self.viewer, frame)
         elif kind == "resume":
             await self._resume(self.viewer, frame)
         else:
@@ -88,7 +88,6 @@ class ViewerConsumer(PatientConsumer):
     async def _authenticate(self, frame: dict[str, Any]) -> None:
         """The first `auth` signs in, a later one of the same user prolongs."""
         batch = _flag(frame, "batch", self.viewer.batch if self.viewer else False)
-        wanted = _wanted(frame)
         token = frame.get("token")
         found = await on_thread(
             self.scope, identity.by_token, token if isinstance(token, str) else ""
@@ -96,28 +95,43 @@ class ViewerConsumer(PatientConsumer):
         if found is None:
             await self.close(NOT_SIGNED_IN)
         elif self.viewer is None:
-            await self._sign_in(found, batch=batch, wanted=wanted or EVERYTHING)
+            await self._sign_in(found, batch=batch, frame=frame)
         elif found.is_same_viewer(self.viewer.identity):
             self.viewer.identity = found
             self.viewer.batch = batch
-            await self._subscribe(self.viewer, wanted)
+            await self._subscribe(self.viewer, frame)
         else:
             await self.close(NOT_ALLOWED)
 
-    async def _subscribe(self, viewer: Viewer, wanted: Subscription | None) -> None:
-        """From now on it hears of that, and begins with how that is now."""
-        if wanted is not None:
-            viewer.subscription = await on_thread(self.scope, wanted.resolved)
-            await self._send_snapshot(viewer)
+    async def _subscribe(self, viewer: Viewer, frame: dict[str, Any]) -> None:
+        """From now on it hears of what the frame asks for, and begins with how that is now."""
+        if frame.get("subscribe") is None:
+            return
+        viewer.subscription = await self._wanted(frame)
+        before = viewer.seq
+        reached = await self._send_snapshot(viewer)
+        # What was on its way, an alert perhaps, is in no snapshot: it still comes, or is said lost.
+        if viewer.let_go_to:
+            await self.say({"type": "gap", "from": before, "to": reached})
+            before = reached
+        self.hub.release(viewer, after=before)
+
+    async def _wanted(self, frame: dict[str, Any]) -> Subscription:
+        wanted = Subscription.parse(frame["subscribe"])
+        return wanted.resolved(await on_thread(self.scope, zones_now)) if wanted.zones else wanted
 
     async def _sign_in(
-        self, found: Identity, *, batch: bool = False, wanted: Subscription = EVERYTHING
+        self, found: Identity, *, batch: bool = False, frame: dict[str, Any] | None = None
     ) -> None:
         if found.role is None:
             await self.close(NOT_ALLOWED)
             return
-        if wanted.zones:
-            wanted = await on_thread(self.scope, wanted.resolved)
+        wanted, wrong = EVERYTHING, None
+        if frame and frame.get("subscribe") is not None:
+            try:
+                wanted = await self._wanted(frame)
+            except ValidationError as error:  # it has signed in all the same
+                wrong = error
         outlet = self.scope.get("smarthome.outlet")
         self.viewer = Viewer(self.send, self.close, outlet, found)
         self.viewer.masked = found.role < Role.OPERATOR
@@ -125,18 +139,21 @@ class ViewerConsumer(PatientConsumer):
         self.hub.add(self.viewer)
         where = await on_thread(self.scope, feed.position)
         await self.say({"type": "hello", "feed": where.feed_id, "seq": where.seq})
-        await self._send_snapshot(self.viewer)
+        self.hub.release(self.viewer, after=await self._send_snapshot(self.viewer))
+        if wrong:
+            raise wrong
 
-    async def _send_snapshot(self, viewer: Viewer) -> None:
+    async def _send_snapshot(self, viewer: Viewer) -> int:
+        """The number up to which it says all; what comes meanwhile is held."""
+        viewer.hold_from_now()
         while True:
-            viewer.hold_from_now()
             state = await on_thread(
                 self.scope, snapshot.snapshot, viewer.subscription, with_uid=not viewer.masked
             )
             await self.say(state)
-            if viewer.let_go_to <= state["seq"]:
-                break  # else it was so long under way that it says too little
-        self.hub.release(viewer, after=state["seq"])
+            if viewer.let_go_to <= state["seq"]:  # else it took so long that it says too little
+                reached: int = state["seq"]
+                return reached
 
     async def _resume(self, viewer: Viewer, frame: dict[str, Any]) -> None:
         """Replay what was missed, or say what is lost and begin afresh."""
@@ -148,7 +165,7 @@ class ViewerConsumer(PatientConsumer):
         if reached is None:
             where = await on_thread(self.scope, feed.position)
             await self.say({"type": "gap", "from": after, "to": where.seq})
-            await self._send_snapshot(viewer)
+            self.hub.release(viewer, after=await self._send_snapshot(viewer))
         else:
             await self.say({"type": "resumed", "seq": reached})
             self.hub.release(viewer, after=reached)
@@ -187,11 +204,6 @@ def allowed_origin(origin: str, host: str) -> bool:
     parts = urlsplit(origin)
     own = (parts.scheme, parts.netloc.lower()) == (scheme, host.lower())
     return own and validate_host(domain, settings.ALLOWED_HOSTS)
-
-
-def _wanted(frame: dict[str, Any]) -> Subscription | None:
-    """What the frame subscribes to; None when it says nothing of that."""
-    return Subscription.parse(frame["subscribe"]) if "subscribe" in frame else None
 
 
 def _flag(frame: dict[str, Any], name: str, default: bool) -> bool:
