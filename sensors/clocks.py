@@ -6,13 +6,10 @@ from policies.moments import parse_moment
 from sensors.history import newest_of_all
 from sensors.models import SensorReading
 
-# A reading that a device kept says when it was measured, not what time it is there.
-LIVE = dt.timedelta(minutes=1)
-
 
 def skews() -> dict[str, dt.timedelta]:
-    """By how much each device's clock is ahead of ours (below zero: behind), as far as a reading
-    that came at once tells. What has no clock, or has sent only what it kept, is not in it."""
+    """By how much each device's clock is ahead of ours (below zero: behind, or its newest reading
+    is one that it kept). What has no clock is not in it."""
     rows = newest_of_all().values_list(
         "device_id", "time", "time_source", "device_time", "received_at"
     )
@@ -20,8 +17,6 @@ def skews() -> dict[str, dt.timedelta]:
     for device_id, time, source, sent, received_at in rows:
         if source == SensorReading.TimeSource.SERVER:
             time = _as_time(sent)
-        elif received_at - time > LIVE:
-            time = None
         if time:
             found[device_id] = time - received_at
     return found

@@ -98,7 +98,7 @@ def clock_words(ahead: dt.timedelta | None) -> tuple[str, str]:
     if off < RIGHT.total_seconds():
         return "right", "plain"
     unit, length = next((pair for pair in UNITS if off >= 2 * pair[1]), UNITS[-1])
-    way = "ahead" if ahead > dt.timedelta() else "behind"
+    way = "ahead" if ahead > dt.timedelta() else "behind, or sends what it kept"
     return f"{off / length:.0f} {unit} {way}", "warn"
 
 

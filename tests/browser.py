@@ -127,6 +127,15 @@ def windows(browser: Browser, house: House, meant: str = "") -> Iterator[Callabl
     assert not unmeant, unmeant
 
 
+def too_narrow(page: Page) -> list[int]:
+    """The widths at which the page would have to be moved sideways."""
+    found = []
+    for width in (320, 360, 768, 1024, 1920):
+        page.set_viewport_size({"width": width, "height": 760})
+        found += [] if page.evaluate(FITS) else [width]
+    return found
+
+
 def serious_faults(page: Page, but: Collection[str] = ()) -> list[str]:
     """What axe finds that keeps somebody from using the page, each as its rule and where; without
     those that have a part of `but` in them."""

@@ -13,12 +13,12 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser import (
     DESKTOP,
-    FITS,
     PHONE,
     Visit,
     pictures,
     serious_faults,
     take_picture,
+    too_narrow,
     windows,
 )
 from tests.house import ADMIN_PASSWORD, ROOT, House, open_house
@@ -380,12 +380,7 @@ def test_nothing_needs_sideways_scrolling(house, visit):
     page = visit(PHONE).watch()
     expect(page.locator(".alert").first).to_be_visible()
 
-    too_wide = []
-    for width in (320, 360, 768, 1024, 1920):
-        page.set_viewport_size({"width": width, "height": 760})
-        too_wide += [] if page.evaluate(FITS) else [width]
-
-    assert too_wide == []
+    assert too_narrow(page) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -5,7 +5,15 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import DESKTOP, FITS, PHONE, pictures, serious_faults, take_picture, windows
+from tests.browser import (
+    DESKTOP,
+    PHONE,
+    pictures,
+    serious_faults,
+    take_picture,
+    too_narrow,
+    windows,
+)
 from tests.house import House, open_house
 
 pytestmark = pytest.mark.browser
@@ -160,12 +168,7 @@ def test_nothing_needs_sideways_scrolling(look, house, path):
     page = look(size=PHONE)
     page.goto(house.url + path)
 
-    too_wide = []
-    for width in (320, 360, 768, 1024, 1920):
-        page.set_viewport_size({"width": width, "height": 760})
-        too_wide += [] if page.evaluate(FITS) else [width]
-
-    assert too_wide == []
+    assert too_narrow(page) == []
 
 
 @pictures

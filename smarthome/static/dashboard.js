@@ -69,6 +69,7 @@ function cardOf(list, kind, id) {
   card.dataset.device = id;
   put(card.querySelector(".name"), nameOf(id));
   list.insertBefore(card, [...list.children].find((other) => !(other.dataset.device < id)));
+  showZones(); // it may not belong to the one that is shown
   return card;
 }
 

@@ -6,23 +6,36 @@ import { houseClock, put } from "./words.js";
 const house = JSON.parse(document.getElementById("house").textContent);
 const rows = document.getElementById("rows");
 const PAUSE = 1000; // ms between two looks, at least
+const PATIENCE = 5000; // ms until the next one when the house did not answer
 
 let lookedAt = 0;
-let waiting;
+let waiting; // for the next look
+let isLooking = false;
+let isStale = false; // something happened since
 
 function lookSoon() {
   if (rows.dataset.newest === "false") return; // who reads old rows is left alone
-  clearTimeout(waiting);
-  waiting = setTimeout(look, Math.max(0, lookedAt + PAUSE - Date.now()));
+  isStale = true;
+  if (!isLooking) waiting ??= setTimeout(look, Math.max(0, lookedAt + PAUSE - Date.now()));
 }
 
+/** One at a time: of two, the older might answer last. */
 async function look() {
-  lookedAt = Date.now();
-  // Without an answer the house is away; when it is back, the feed has us look again.
-  const response = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
-  if (!response?.ok || response.redirected) return;
-  const fresh = new DOMParser().parseFromString(await response.text(), "text/html").getElementById("rows");
-  show(fresh);
+  [waiting, isLooking, isStale, lookedAt] = [undefined, true, false, Date.now()];
+  try {
+    show(await freshRows());
+  } catch {
+    isStale = true;
+    lookedAt += PATIENCE;
+  }
+  isLooking = false;
+  if (isStale) lookSoon();
+}
+
+async function freshRows() {
+  const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+  if (!response.ok || response.redirected) throw new Error("no rows");
+  return new DOMParser().parseFromString(await response.text(), "text/html").getElementById("rows");
 }
 
 /** Rows that are there stay, so that who listens to the page hears the new ones only. */
@@ -46,7 +59,14 @@ function show(fresh) {
     }
   }
   for (const gone of known.values()) gone.remove();
-  rows.querySelector(".pages").replaceWith(fresh.querySelector(".pages"));
+  showPages(...[rows, fresh].map((part) => part.querySelector(".pages")));
+}
+
+/** The links stay, too: one of them may have the focus. */
+function showPages(old, next) {
+  const links = [old, next].map((part) => [...part.querySelectorAll("a")]);
+  if (links[0].length !== links[1].length) old.replaceWith(next);
+  else links[0].forEach((link, place) => { link.href = links[1][place].href; });
 }
 
 const feed = new Feed(house, houseClock(house.now), {

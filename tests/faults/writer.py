@@ -18,7 +18,7 @@ from tests.faults.load import DOORS, TOGGLED
 from tests.faults.scene import Fault, Scene
 
 REPAIRED_S = 2.0  # after which a change that could not be told holds everywhere
-PATIENCE = 30.0  # then it is granted for ever
+PATIENCE = 10.0  # then it is granted for ever
 INACTIVE = "UPDATE policies_card SET status = 'inactive' WHERE uid = %s"
 
 
