@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
 from policies.roles import Role, role_of
@@ -24,6 +25,7 @@ def page_for(least: Role) -> Callable[[Page], View]:
     def guard(view: Page) -> View:
         @require_safe
         @never_cache
+        @gzip_page  # a hundred sensors are half a megabyte; Django pads it against BREACH
         @login_required
         @wraps(view)
         def guarded(request: HttpRequest) -> HttpResponseBase:
